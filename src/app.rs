@@ -1,0 +1,179 @@
+//! The only place that wires: stores, rooms, jobs and doors, in the order in
+//! which they start; they stop in the other.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::Context as _;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    task::JoinHandle,
+    time::{interval, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{Doors, Stores},
+    feed::Feeds,
+    flow::Flows,
+    grpc::{self, Serving},
+    health::Health,
+    holds::Holds,
+    http,
+    jobs::Jobs,
+    ledger::{self, Ledger},
+    limits::{DRAIN_TIMEOUT, HEALTH_PERIOD},
+    telemetry,
+};
+
+/// A server that runs.
+pub struct App {
+    /// Where it listens; the ports are those that were taken.
+    pub grpc_addr: SocketAddr,
+    pub http_addr: SocketAddr,
+    flows: Arc<Flows>,
+    feeds: Arc<Feeds>,
+    jobs: Jobs,
+    health: Arc<Health>,
+    serving: Serving,
+    drain: CancellationToken,
+    stop: CancellationToken,
+    grpc: JoinHandle<Result<(), tonic::transport::Error>>,
+    http: JoinHandle<std::io::Result<()>>,
+}
+
+impl App {
+    /// Starts a server. It serves as soon as its stores do; until then, and
+    /// whenever one is away, its health says so.
+    ///
+    /// # Errors
+    /// Where a setting cannot be used, an address is taken, or the database
+    /// has another schema.
+    pub async fn start(doors: &Doors, stores: &Stores) -> anyhow::Result<Self> {
+        telemetry::metrics();
+        // 1. The stores. Neither needs to be there yet; but a wrong schema never
+        //    mends itself.
+        let holds = Arc::new(Holds::new(&stores.redis_url)?);
+        let url = stores.postgres_url.clone();
+        let ledger = Ledger::new(&ledger::Settings { url, pool_size: stores.postgres_pool })?;
+        match ledger.check_schema().await {
+            Err(error @ ledger::Error::Schema(_)) => return Err(error.into()),
+            Err(error) => tracing::warn!(%error, "Postgres is not there yet"),
+            Ok(()) => {}
+        }
+        // 2. The rooms behind the doors.
+        let feeds = Arc::new(Feeds::new(holds.clone()));
+        let flows = Flows::new(holds, Arc::new(ledger), feeds.clone());
+        let health = Arc::new(Health::default());
+        let jobs = Jobs::start(&flows, health.clone());
+        // 3. The doors, once what they lead to is there.
+        let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
+        let serving = Serving::new().await;
+        let (grpc_listener, grpc_addr) = listen(doors.grpc_addr, "HOLDFAST_GRPC_ADDR").await?;
+        let (http_listener, http_addr) = listen(doors.http_addr, "HOLDFAST_HTTP_ADDR").await?;
+        tokio::spawn(watch_stores(flows.clone(), health.clone(), stop.clone()));
+        tokio::spawn(tell_health(health.clone(), serving.clone(), stop.clone()));
+        let (door_flows, door_serving, until) = (flows.clone(), serving.clone(), drain.clone());
+        let grpc = tokio::spawn(async move {
+            grpc::serve(grpc_listener, door_flows, &door_serving, until).await
+        });
+        let http = tokio::spawn(http::serve(http_listener, health.clone(), stop.clone()));
+        Ok(Self {
+            grpc_addr,
+            http_addr,
+            flows,
+            feeds,
+            jobs,
+            health,
+            serving,
+            drain,
+            stop,
+            grpc,
+            http,
+        })
+    }
+
+    /// Waits until the server is ready.
+    pub async fn ready(&self) {
+        let mut report = self.health.watch();
+        // The sender lives as long as we do.
+        let _ = report.wait_for(crate::health::Report::is_ready).await;
+    }
+
+    /// Stops: says so, lets calls in flight finish, then ends the rest.
+    pub async fn stop(self) {
+        // 1. Clients go elsewhere; streams end with a hint to resume there.
+        self.health.update(|report| report.draining = true);
+        self.serving.set(false).await;
+        self.drain.cancel();
+        self.serving.end_watches().await;
+        // 2. Calls in flight finish, and every mutation that was begun.
+        let drained = timeout(DRAIN_TIMEOUT, async {
+            let _ = self.grpc.await;
+            self.flows.settle().await;
+        });
+        if drained.await.is_err() {
+            tracing::warn!("calls were still in flight after {DRAIN_TIMEOUT:?}");
+        }
+        // 3. What works behind the doors.
+        let ended = timeout(DRAIN_TIMEOUT / 3, async {
+            self.jobs.stop().await;
+            if let Err(error) = self.flows.mark_finished().await {
+                tracing::info!(%error, "outbox rows are left to be done again");
+            }
+            self.feeds.stop().await;
+            self.stop.cancel();
+            let _ = self.http.await;
+        });
+        if ended.await.is_err() {
+            tracing::warn!("jobs were still running");
+        }
+    }
+}
+
+/// A listener, and where it is.
+async fn listen(addr: SocketAddr, setting: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(addr)
+        .await
+        .with_context(|| format!("cannot listen on {addr}; choose another by {setting}"))?;
+    let addr = listener.local_addr()?;
+    Ok((listener, addr))
+}
+
+/// Probes the stores again and again.
+async fn watch_stores(flows: Arc<Flows>, health: Arc<Health>, stop: CancellationToken) {
+    let mut look = interval(HEALTH_PERIOD);
+    while stop.run_until_cancelled(look.tick()).await.is_some() {
+        let (redis, postgres) = flows.probe().await;
+        telemetry::store_up("redis", redis.is_ok());
+        telemetry::store_up("postgres", postgres.is_ok());
+        health.update(|report| (report.redis, report.postgres) = (redis, postgres));
+    }
+}
+
+/// Tells the health service, and the log, what the report says.
+async fn tell_health(health: Arc<Health>, serving: Serving, stop: CancellationToken) {
+    let mut watch = health.watch();
+    while let Some(Ok(())) = stop.run_until_cancelled(watch.changed()).await {
+        let report = watch.borrow_and_update().clone();
+        serving.set(report.is_ready()).await;
+        match report.is_ready() {
+            true => tracing::info!("ready"),
+            false => tracing::warn!(?report, "not ready"),
+        }
+    }
+}
+
+/// Waits for SIGINT or SIGTERM.
+///
+/// # Errors
+/// Where the signals cannot be waited for.
+pub async fn stop_signal() -> std::io::Result<()> {
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,215 @@
+//! The house as it is sold. Seats and areas are numbered in the order in which
+//! they were added; a number never changes, and a chart only ever grows.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    AreaId, Currency, Items, Money, PriceCategoryId, Refusal, RowId, SeatId, SectionId,
+    hold::AreaUnits,
+};
+
+/// A seat's number within its event, from 0 up: its field in Redis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SeatIndex(pub u32);
+
+/// An area's number within its event, from 0 up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AreaIndex(pub u32);
+
+/// A price that many seats share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PriceCategory {
+    pub price_category_id: PriceCategoryId,
+    pub name: String,
+    pub price: Money,
+}
+
+/// A part of the house, its rows best first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Section {
+    pub section_id: SectionId,
+    pub name: String,
+    pub rows: Vec<Row>,
+}
+
+/// Seats in the order in which they stand.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    pub row_id: RowId,
+    pub seats: Vec<Seat>,
+}
+
+/// One place to sit. `x` and `y` are metres from the stage's middle.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seat {
+    pub seat_id: SeatId,
+    pub price_category_id: PriceCategoryId,
+    pub accessible: bool,
+    pub x: f32,
+    pub y: f32,
+}
+
+/// Places that are sold by number, not by seat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Area {
+    pub area_id: AreaId,
+    pub name: String,
+    pub capacity: u32,
+    pub price_category_id: PriceCategoryId,
+}
+
+/// A chart as a caller draws it, its seats not yet numbered.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ChartDraft {
+    pub price_categories: Vec<PriceCategory>,
+    /// Best first.
+    pub sections: Vec<Section>,
+    pub areas: Vec<Area>,
+}
+
+/// A whole chart, and the ways from id to number and back.
+#[derive(Debug, Default)]
+pub struct Chart {
+    pub price_categories: Vec<PriceCategory>,
+    /// Best first.
+    pub sections: Vec<Section>,
+    /// By [`AreaIndex`].
+    pub areas: Vec<Area>,
+    /// Chart order to number, for every seat of `sections` in turn.
+    order: Vec<SeatIndex>,
+    /// By [`SeatIndex`].
+    seats: Vec<(SeatId, Money)>,
+    seat_indexes: HashMap<SeatId, SeatIndex>,
+    area_indexes: HashMap<AreaId, AreaIndex>,
+    prices: HashMap<PriceCategoryId, Money>,
+}
+
+impl Chart {
+    /// Puts a chart together from its parts. `order` numbers the seats of
+    /// `sections`, in turn.
+    ///
+    /// # Panics
+    /// Where a seat or area names a price category that is not there, or
+    /// `order` does not number all seats from 0 up: both are guarded by the
+    /// ledger's constraints.
+    pub fn new(
+        price_categories: Vec<PriceCategory>,
+        sections: Vec<Section>,
+        areas: Vec<Area>,
+        order: Vec<SeatIndex>,
+    ) -> Self {
+        let prices: HashMap<_, _> =
+            price_categories.iter().map(|c| (c.price_category_id.clone(), c.price)).collect();
+        let mut seats = vec![None; order.len()];
+        for (seat, index) in all_seats(&sections).zip(&order) {
+            let price = prices[&seat.price_category_id];
+            seats[index.0 as usize] = Some((seat.seat_id.clone(), price));
+        }
+        let seats: Vec<_> =
+            seats.into_iter().map(|seat| seat.expect("every seat has a number")).collect();
+        let seat_indexes =
+            (0..).map(SeatIndex).zip(&seats).map(|(index, (id, _))| (id.clone(), index)).collect();
+        let area_indexes =
+            (0..).map(AreaIndex).zip(&areas).map(|(i, area)| (area.area_id.clone(), i)).collect();
+        Self { price_categories, sections, areas, order, seats, seat_indexes, area_indexes, prices }
+    }
+
+    /// How many seats there are; their numbers are all below.
+    pub fn seat_count(&self) -> usize {
+        self.seats.len()
+    }
+
+    /// The numbers of all seats, in chart order: best section, row first.
+    pub fn seats_in_order(&self) -> &[SeatIndex] {
+        &self.order
+    }
+
+    /// The seat of a number; `None` where the chart has since grown.
+    pub fn seat_id(&self, index: SeatIndex) -> Option<&SeatId> {
+        self.seats.get(index.0 as usize).map(|(id, _)| id)
+    }
+
+    /// What a seat costs.
+    pub fn seat_price(&self, index: SeatIndex) -> Option<Money> {
+        self.seats.get(index.0 as usize).map(|&(_, price)| price)
+    }
+
+    /// The area of a number; `None` where the chart has since grown.
+    pub fn area_id(&self, index: AreaIndex) -> Option<&AreaId> {
+        self.areas.get(index.0 as usize).map(|area| &area.area_id)
+    }
+
+    /// What a unit of an area costs.
+    pub fn area_price(&self, index: AreaIndex) -> Option<Money> {
+        let area = self.areas.get(index.0 as usize)?;
+        self.prices.get(&area.price_category_id).copied()
+    }
+
+    /// What a category costs.
+    pub fn price(&self, category: &PriceCategoryId) -> Option<Money> {
+        self.prices.get(category).copied()
+    }
+
+    /// The chart as a caller would draw it.
+    pub fn draft(&self) -> ChartDraft {
+        ChartDraft {
+            price_categories: self.price_categories.clone(),
+            sections: self.sections.clone(),
+            areas: self.areas.clone(),
+        }
+    }
+
+    /// The currency of all its prices; `None` where it has no prices.
+    pub fn currency(&self) -> Option<Currency> {
+        self.price_categories.first().map(|category| category.price.currency)
+    }
+
+    /// The seats' numbers, ascending.
+    ///
+    /// # Errors
+    /// [`Refusal::SeatNotFound`] with every seat that the chart does not have.
+    pub fn seat_indexes(&self, seat_ids: &[SeatId]) -> Result<Vec<SeatIndex>, Refusal> {
+        let (mut known, mut unknown) = (Vec::with_capacity(seat_ids.len()), Vec::new());
+        for seat_id in seat_ids {
+            match self.seat_indexes.get(seat_id) {
+                Some(&index) => known.push(index),
+                None => unknown.push(seat_id.clone()),
+            }
+        }
+        if !unknown.is_empty() {
+            return Err(Refusal::SeatNotFound(unknown));
+        }
+        known.sort_unstable();
+        Ok(known)
+    }
+
+    /// The numbers of all that a request names.
+    ///
+    /// # Errors
+    /// [`Refusal::SeatNotFound`], then [`Refusal::AreaNotFound`], each with
+    /// everything that the chart does not have.
+    pub fn items(&self, seat_ids: &[SeatId], areas: &[(AreaId, u32)]) -> Result<Items, Refusal> {
+        let seats = self.seat_indexes(seat_ids)?;
+        let (mut known, mut unknown) = (Vec::with_capacity(areas.len()), Vec::new());
+        for (area_id, quantity) in areas {
+            match self.area_indexes.get(area_id) {
+                Some(&area) => known.push(AreaUnits { area, quantity: *quantity }),
+                None => unknown.push(area_id.clone()),
+            }
+        }
+        if !unknown.is_empty() {
+            return Err(Refusal::AreaNotFound(unknown));
+        }
+        known.sort_unstable();
+        Ok(Items { seats, areas: known })
+    }
+}
+
+/// Every seat of the sections, in chart order.
+fn all_seats(sections: &[Section]) -> impl Iterator<Item = &Seat> {
+    sections.iter().flat_map(|section| &section.rows).flat_map(|row| &row.seats)
+}

@@ -1,0 +1,28 @@
+//! Room 3, the rules: pure values and decisions, no I/O, no clock.
+//!
+//! Everything that the other rooms talk about has its name here: ids, the
+//! chart, holds, orders, positions in an event's history, and [`Refusal`], the
+//! complete list of what the service may say no for.
+
+mod chart;
+mod event;
+mod hold;
+mod ids;
+mod money;
+mod order;
+mod position;
+mod refusal;
+mod seat;
+
+pub use chart::{Area, AreaIndex, Chart, ChartDraft, PriceCategory, Row, Seat, SeatIndex, Section};
+pub use event::{Event, EventChange, EventState, Paging};
+pub use hold::{AreaHolding, AreaUnits, Hold, HoldRecord, HoldState, Items, Outcome, fingerprint};
+pub use ids::{
+    AreaId, EventId, HoldId, HolderId, IdError, OrderId, PaymentReference, PriceCategoryId, RowId,
+    SeatId, SectionId, TicketId,
+};
+pub use money::{Currency, Micros, Money};
+pub use order::{Order, OrderState, Place, Ticket};
+pub use position::{Epoch, Position, TokenError};
+pub use refusal::{FieldViolation, Refusal, Shortage, UnitLimit};
+pub use seat::{AreaState, SeatStatus};

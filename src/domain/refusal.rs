@@ -1,0 +1,109 @@
+//! All that the service says no for.
+
+use super::{AreaId, EventId, EventState, HoldId, OrderId, PaymentReference, SeatId, SeatStatus};
+
+/// A field that cannot be taken as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldViolation {
+    /// Its path in the request, such as `chart.sections[2].name`.
+    pub field: String,
+    /// What it would have to be.
+    pub description: String,
+}
+
+/// An area with fewer units left than asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shortage {
+    pub area_id: AreaId,
+    pub asked: u32,
+    pub available: u32,
+}
+
+/// Which of an event's limits on units was passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnitLimit {
+    PerHold,
+    PerHolder,
+}
+
+/// A definite no: nothing was changed, and the same request would be refused
+/// again until something else changes.
+///
+/// In the order in which the checks are made, so that one input has one
+/// answer: what is malformed, what does not exist, what the id was used for,
+/// what the hold is at, what the event allows, what is taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("the request has {} bad field(s)", .0.len())]
+    InvalidField(Vec<FieldViolation>),
+
+    #[error("there is no event {0}")]
+    EventNotFound(EventId),
+    #[error("the event has no seat {}", list(.0))]
+    SeatNotFound(Vec<SeatId>),
+    #[error("the event has no area {}", list(.0))]
+    AreaNotFound(Vec<AreaId>),
+    #[error("the holder has no hold {0}")]
+    HoldNotFound(HoldId),
+
+    #[error("event {0} exists, made with other content")]
+    EventIdReused(EventId),
+    #[error("the event has seat {} with other content", list(.0))]
+    SeatIdReused(Vec<SeatId>),
+    #[error("the event has area {} with other content", list(.0))]
+    AreaIdReused(Vec<AreaId>),
+    #[error("hold_id {0} was used before, with other content")]
+    HoldIdReused(HoldId),
+
+    #[error("hold {0} has run out")]
+    HoldExpired(HoldId),
+    #[error("hold {0} was released")]
+    HoldReleased(HoldId),
+    #[error("hold {0} was lost with the store that kept it")]
+    HoldLost(HoldId),
+    #[error("hold {0} is being confirmed")]
+    HoldConfirming(HoldId),
+    #[error("hold {hold_id} was confirmed as order {order_id}")]
+    HoldConfirmed { hold_id: HoldId, order_id: OrderId },
+    #[error("payment_reference {0} paid for another hold")]
+    PaymentReferenceUsed(PaymentReference),
+
+    #[error("event {event_id} is {}", .state.as_str())]
+    EventNotOnSale { event_id: EventId, state: EventState },
+    #[error("over the limit of {limit} units for one {}", match .which {
+        UnitLimit::PerHold => "hold",
+        UnitLimit::PerHolder => "holder",
+    })]
+    LimitExceeded {
+        which: UnitLimit,
+        limit: u32,
+        /// Units that the holder has already; 0 for the limit of one hold.
+        used: u32,
+        asked: u32,
+    },
+
+    #[error("{} seat(s) cannot be had", .0.len())]
+    SeatUnavailable(Vec<(SeatId, SeatStatus)>),
+    #[error("{} area(s) have too few units left", .0.len())]
+    InsufficientCapacity(Vec<Shortage>),
+}
+
+impl Refusal {
+    /// A refusal of one field.
+    pub fn field(field: &str, description: impl Into<String>) -> Self {
+        Self::InvalidField(vec![FieldViolation {
+            field: field.into(),
+            description: description.into(),
+        }])
+    }
+}
+
+/// Ids for a sentence; the first ten, and how many more there are.
+fn list<T: ToString>(ids: &[T]) -> String {
+    const SHOWN: usize = 10;
+    let shown = ids.iter().take(SHOWN).map(T::to_string).collect::<Vec<_>>().join(", ");
+    match ids.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}

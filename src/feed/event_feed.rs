@@ -1,0 +1,262 @@
+//! One event's log, followed once on this node.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, sleep, timeout_at},
+};
+
+use super::{Registry, SeatMap, Stale, lock};
+use crate::{
+    domain::{EventId, Position},
+    holds::{Error, Holds, LogEntry, LogTail},
+    limits::{FEED_CATCH_UP, FEED_HISTORY_ENTRIES, FEED_IDLE, FEED_STALE, FEED_TICK},
+};
+
+/// The node's own copy of an event: its map now, and the changes that led
+/// there, as far back as a reader may resume from.
+pub struct EventFeed {
+    event_id: EventId,
+    state: RwLock<State>,
+    /// The map's position, told once a tick; the default before there is one.
+    head: watch::Sender<Position>,
+    /// Somebody waits for the map to catch up: do not wait for the tick.
+    hurry: Notify,
+}
+
+struct State {
+    map: Option<Arc<SeatMap>>,
+    /// Without a gap, the last one leading to `map`.
+    history: VecDeque<Arc<LogEntry>>,
+    /// When Redis last said anything.
+    heard: Instant,
+}
+
+/// Why the log is not followed any more from where the map stands.
+enum Lapse {
+    /// Changes were missed, or undone: the picture must be taken anew.
+    Gap,
+    /// Redis does not have the event.
+    Missing,
+    Error(Error),
+}
+
+impl From<Error> for Lapse {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// What a reader at some position is to be told.
+pub(super) enum Next {
+    /// It is up to date.
+    Nothing,
+    Changes(Vec<Arc<LogEntry>>),
+    /// It is too far behind, or from another epoch.
+    Snapshot(Arc<SeatMap>),
+}
+
+impl EventFeed {
+    pub(super) fn new(event_id: EventId) -> Self {
+        let state = State { map: None, history: VecDeque::new(), heard: Instant::now() };
+        Self {
+            event_id,
+            state: RwLock::new(state),
+            head: watch::Sender::new(Position::default()),
+            hurry: Notify::new(),
+        }
+    }
+
+    /// The map, at a position no earlier than `position`.
+    ///
+    /// # Errors
+    /// [`Stale`] where it does not get there within [`FEED_CATCH_UP`].
+    pub async fn map_at(&self, position: Position) -> Result<Arc<SeatMap>, Stale> {
+        let deadline = Instant::now() + FEED_CATCH_UP;
+        let mut head = self.head.subscribe();
+        loop {
+            head.mark_unchanged();
+            if let Some(map) = self.map()
+                && map.position >= position
+            {
+                return Ok(map);
+            }
+            self.hurry.notify_one();
+            match timeout_at(deadline, head.changed()).await {
+                Ok(Ok(())) => {}
+                _ => return Err(Stale),
+            }
+        }
+    }
+
+    /// Whether Redis has been silent for too long to call the map current.
+    pub(super) fn is_stale(&self) -> bool {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.map.is_none() || state.heard.elapsed() > FEED_STALE
+    }
+
+    pub(super) fn head(&self) -> watch::Receiver<Position> {
+        self.head.subscribe()
+    }
+
+    /// What a reader at `position` is to be told, at most `limit` changes.
+    pub(super) fn after(&self, position: Option<Position>, limit: usize) -> Next {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(map) = &state.map else { return Next::Nothing };
+        let Some(position) = position else { return Next::Snapshot(map.clone()) };
+        if position == map.position {
+            return Next::Nothing;
+        }
+        let oldest = state.history.front().map_or(map.position.seq + 1, |entry| entry.position.seq);
+        let known = oldest - 1..map.position.seq;
+        if position.epoch != map.position.epoch || !known.contains(&position.seq) {
+            return Next::Snapshot(map.clone());
+        }
+        let skip = usize::try_from(position.seq + 1 - oldest).unwrap_or(usize::MAX);
+        Next::Changes(state.history.iter().skip(skip).take(limit).cloned().collect())
+    }
+
+    fn map(&self) -> Option<Arc<SeatMap>> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).map.clone()
+    }
+
+    /// Follows the log until nobody has used the feed for [`FEED_IDLE`].
+    pub(super) async fn run(self: Arc<Self>, holds: Arc<Holds>, registry: Registry) {
+        let mut told = false;
+        loop {
+            let lapse = match self.follow(&holds, &registry).await {
+                Ok(()) => return,
+                Err(lapse) => lapse,
+            };
+            match &lapse {
+                Lapse::Gap => tracing::info!(event_id = %self.event_id, "feed takes a new picture"),
+                Lapse::Missing if !told => {
+                    tracing::warn!(event_id = %self.event_id, "feed waits: Redis lacks the event");
+                }
+                Lapse::Error(error) if !told => {
+                    tracing::warn!(event_id = %self.event_id, %error, "feed lost Redis");
+                }
+                Lapse::Missing | Lapse::Error(_) => {}
+            }
+            told = !matches!(lapse, Lapse::Gap);
+            if self.retire(&registry) {
+                return;
+            }
+            sleep(FEED_TICK).await;
+        }
+    }
+
+    /// Takes a picture and follows the log from there. Ends well when nobody
+    /// uses the feed.
+    async fn follow(&self, holds: &Holds, registry: &Registry) -> Result<(), Lapse> {
+        // 1. The tail is connected first, so that what follows is quick.
+        let mut tail = holds.tail_log(&self.event_id).await?;
+        // 2. One picture, and the changes that led to it, to resume from.
+        let map = holds.snapshot(&self.event_id).await?.ok_or(Lapse::Missing)?;
+        let history =
+            holds.read_log_end(&self.event_id, map.position, FEED_HISTORY_ENTRIES).await?;
+        self.begin(map.into(), history);
+        // 3. Every change after it. Reading pauses for a tick after changes, so
+        //    that a busy event is read in batches, and told in batches.
+        let mut used_at = Instant::now();
+        loop {
+            let changed = self.read_on(holds, &mut tail).await?;
+            if self.is_used(registry) {
+                used_at = Instant::now();
+            } else if used_at.elapsed() > FEED_IDLE && self.retire(registry) {
+                return Ok(());
+            }
+            if changed {
+                tokio::select! {
+                    () = sleep(FEED_TICK) => {}
+                    () = self.hurry.notified() => {}
+                }
+            }
+        }
+    }
+
+    /// Reads what comes next and makes the changes; answers whether any came.
+    async fn read_on(&self, holds: &Holds, tail: &mut LogTail) -> Result<bool, Lapse> {
+        let here = self.map().map(|map| map.position).unwrap_or_default();
+        let entries = tail.next(here, FEED_HISTORY_ENTRIES).await?;
+        if entries.is_empty() {
+            // Silence may mean that nothing happens, or that Redis lost its past.
+            return match holds.position(&self.event_id).await? {
+                None => Err(Lapse::Missing),
+                Some(position) if position.epoch == here.epoch && position.seq >= here.seq => {
+                    self.state.write().unwrap_or_else(PoisonError::into_inner).heard =
+                        Instant::now();
+                    Ok(false)
+                }
+                Some(_) => Err(Lapse::Gap),
+            };
+        }
+        self.advance(entries)?;
+        Ok(true)
+    }
+
+    fn begin(&self, map: SeatMap, history: Vec<LogEntry>) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.history = unbroken(history, map.position);
+        let position = map.position;
+        state.map = Some(Arc::new(map));
+        state.heard = Instant::now();
+        drop(state);
+        self.head.send_replace(position);
+    }
+
+    fn advance(&self, entries: Vec<LogEntry>) -> Result<(), Lapse> {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let State { map: Some(map), history, heard } = &mut *state else { return Err(Lapse::Gap) };
+        *heard = Instant::now();
+        // Readers that hold the map keep theirs; this one is a copy then.
+        let map = Arc::make_mut(map);
+        for entry in entries {
+            if !map.is_followed_by(&entry) {
+                return Err(Lapse::Gap);
+            }
+            map.apply(&entry);
+            history.push_back(Arc::new(entry));
+        }
+        let surplus = history.len().saturating_sub(FEED_HISTORY_ENTRIES);
+        history.drain(..surplus);
+        let position = map.position;
+        drop(state);
+        self.head.send_replace(position);
+        Ok(())
+    }
+
+    fn is_used(&self, registry: &Registry) -> bool {
+        let feeds = lock(registry);
+        // The registry has it, and the task that follows.
+        feeds.get(&self.event_id).is_some_and(|feed| Arc::strong_count(feed) > 2)
+    }
+
+    /// Takes the feed out of the registry, unless somebody uses it.
+    fn retire(&self, registry: &Registry) -> bool {
+        let mut feeds = lock(registry);
+        let unused = feeds.get(&self.event_id).is_some_and(|feed| Arc::strong_count(feed) <= 2);
+        if unused {
+            feeds.remove(&self.event_id);
+        }
+        unused
+    }
+}
+
+/// The end of a history that leads to `position` without a gap.
+fn unbroken(history: Vec<LogEntry>, position: Position) -> VecDeque<Arc<LogEntry>> {
+    let mut kept = VecDeque::with_capacity(history.len());
+    let mut expected = position;
+    for entry in history.into_iter().rev() {
+        if entry.position != expected || entry.reset || expected.seq == 0 {
+            break;
+        }
+        expected.seq -= 1;
+        kept.push_front(Arc::new(entry));
+    }
+    kept
+}

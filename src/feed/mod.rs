@@ -1,0 +1,87 @@
+//! Room 6, the stream: each event's log is followed once on this node, its
+//! seat map kept, and every subscriber served from there.
+//!
+//! A subscriber is nothing but a position: it is handed what the node has
+//! beyond it, whenever its transport asks. So one that falls behind, one that
+//! resumes and one that is new take the same path, none holds memory of its
+//! own, and a slow one never waits on or holds up another.
+
+mod event_feed;
+mod seat_map;
+mod subscription;
+
+pub use event_feed::EventFeed;
+pub use seat_map::SeatMap;
+pub use subscription::{Message, Subscription};
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{domain::EventId, holds::Holds};
+
+/// Why a feed has nothing to say.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the event's log cannot be followed at the moment")]
+pub struct Stale;
+
+/// The feeds of the events that somebody on this node watches.
+pub struct Feeds {
+    holds: Arc<Holds>,
+    registry: Registry,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// Shared with the tasks, which take themselves out when nobody watches.
+type Registry = Arc<Mutex<HashMap<EventId, Arc<EventFeed>>>>;
+
+impl Feeds {
+    pub fn new(holds: Arc<Holds>) -> Self {
+        Self {
+            holds,
+            registry: Registry::default(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// The feed of an event, started where it was not running. It keeps
+    /// running as long as anybody has it, and for a while after.
+    pub fn of(&self, event_id: &EventId) -> Arc<EventFeed> {
+        let mut feeds = lock(&self.registry);
+        if let Some(feed) = feeds.get(event_id) {
+            return feed.clone();
+        }
+        let feed = Arc::new(EventFeed::new(event_id.clone()));
+        feeds.insert(event_id.clone(), feed.clone());
+        let follow = feed.clone().run(self.holds.clone(), self.registry.clone());
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move { stop.run_until_cancelled(follow).await });
+        feed
+    }
+
+    /// How many events are followed.
+    pub fn len(&self) -> usize {
+        lock(&self.registry).len()
+    }
+
+    /// Whether no event is followed.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Ends all feeds.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+fn lock(registry: &Registry) -> MutexGuard<'_, HashMap<EventId, Arc<EventFeed>>> {
+    registry.lock().unwrap_or_else(PoisonError::into_inner)
+}

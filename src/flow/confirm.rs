@@ -1,0 +1,266 @@
+//! Confirm: sells every item of a hold in one Postgres transaction, or none.
+
+use std::sync::PoisonError;
+
+use super::{Error, Flows, ended::ended_by, event::LoadedEvent};
+use crate::{
+    domain::{
+        AreaUnits, EventId, HoldId, HoldRecord, HoldState, HolderId, Money, Order, OrderId,
+        OrderState, Outcome, PaymentReference, Place, Refusal, Ticket, TicketId,
+    },
+    holds::{ConfirmReply, Ended},
+    ledger::{self, Sale, SaleTicket, SaleVerdict},
+    limits::{MAX_CONFIRM_ATTEMPTS, MAX_EPOCH_ATTEMPTS},
+};
+
+/// What a caller asks for.
+#[derive(Debug)]
+pub struct ConfirmRequest {
+    pub event_id: EventId,
+    pub hold_id: HoldId,
+    pub holder_id: HolderId,
+    pub payment_reference: PaymentReference,
+}
+
+/// What one attempt in one epoch came to.
+enum Attempt {
+    /// The hold has ended so.
+    Ended(Outcome),
+    /// Sold by this attempt.
+    Sold(Order),
+    /// The event has moved to another epoch: fence again.
+    Fenced,
+}
+
+impl Flows {
+    /// Sells the hold, or answers the order that sold it before.
+    pub async fn confirm(&self, request: ConfirmRequest) -> Result<Order, Error> {
+        for _ in 0..MAX_EPOCH_ATTEMPTS {
+            match self.confirm_in_epoch(&request).await? {
+                Attempt::Sold(order) => return Ok(order),
+                Attempt::Ended(Outcome::Confirmed(order_id)) => {
+                    return self.confirmed_before(&request, order_id).await;
+                }
+                Attempt::Ended(outcome) => return Err(ended_by(request.hold_id, outcome).into()),
+                Attempt::Fenced => self.event_anew(&request.event_id).await?,
+            };
+        }
+        Err(Error::unsettled())
+    }
+
+    async fn confirm_in_epoch(&self, request: &ConfirmRequest) -> Result<Attempt, Error> {
+        let ConfirmRequest { event_id, hold_id, holder_id, .. } = request;
+        // 1. Fence the hold in Redis: from here on it neither expires nor is
+        //    released, so nobody else is promised its seats while we sell them.
+        let (event, reply) = self
+            .on_event(event_id, |epoch| self.holds.confirm(event_id, epoch, *hold_id, holder_id))
+            .await?;
+        let record = match reply {
+            ConfirmReply::Fenced(record) => record,
+            not_fenced => return self.why_not(&event, request, not_fenced).await,
+        };
+        // 2. Sell it in Postgres. The ids are made once, so that an attempt whose
+        //    answer was lost is made again as the same attempt.
+        let order = self.draw_up(&event, request, &record).await?;
+        let units: Vec<AreaUnits> = record
+            .areas
+            .iter()
+            .map(|part| AreaUnits { area: part.area, quantity: part.quantity })
+            .collect();
+        let tickets = order.tickets.iter().zip(places(&record));
+        let sale = Sale {
+            event_id,
+            epoch: event.epoch,
+            hold_id: *hold_id,
+            holder_id,
+            order_id: order.order_id,
+            payment_reference: &request.payment_reference,
+            total: order.total,
+            tickets: tickets
+                .map(|(ticket, place)| SaleTicket {
+                    ticket_id: ticket.ticket_id,
+                    place,
+                    price: ticket.price.micros,
+                })
+                .collect(),
+            areas: &units,
+        };
+        let verdict = match self.sell(&sale).await {
+            Ok(verdict) => verdict,
+            Err(ledger::Error::Constraint { constraint, .. }) => {
+                return self.forbidden(&event, request, &constraint).await;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let (create_time, outbox_id) = match verdict {
+            SaleVerdict::Sold { create_time, outbox_id } => (create_time, outbox_id),
+            SaleVerdict::Fenced => return Ok(Attempt::Fenced),
+            SaleVerdict::Decided => return self.decided(&event, *hold_id, &record).await,
+        };
+        // 3. Tell Redis, and with it everybody who watches. The sale is durable
+        //    already: what fails here, the outbox repeats.
+        let outcome = Outcome::Confirmed(order.order_id);
+        let ended = Ended { hold_id: *hold_id, outcome, seats: record.seats };
+        if self.finish(&event, &[ended]).await {
+            self.finished.lock().unwrap_or_else(PoisonError::into_inner).push(outbox_id);
+        }
+        Ok(Attempt::Sold(Order { create_time, pay_time: Some(create_time), ..order }))
+    }
+
+    /// The order that this attempt would make.
+    async fn draw_up(
+        &self,
+        event: &LoadedEvent,
+        request: &ConfirmRequest,
+        record: &HoldRecord,
+    ) -> Result<Order, Error> {
+        let order_of = |event: &LoadedEvent| draw_up_by_chart(event, request, record);
+        match order_of(event) {
+            Some(order) => Ok(order),
+            // The hold was made on a chart that has grown since we read ours.
+            None => order_of(&*self.event_anew(&event.event_id).await?)
+                .ok_or_else(|| Error::internal("a hold names seats that no chart has")),
+        }
+    }
+
+    /// One sale, and the same one again where its answer was lost.
+    async fn sell(&self, sale: &Sale<'_>) -> Result<SaleVerdict, ledger::Error> {
+        let mut attempt = 1;
+        loop {
+            match self.ledger.confirm(sale).await {
+                Err(error @ (ledger::Error::Unknown(_) | ledger::Error::Race(_)))
+                    if attempt < MAX_CONFIRM_ATTEMPTS =>
+                {
+                    tracing::warn!(hold_id = %sale.hold_id, attempt, %error, "sale is tried again");
+                    attempt += 1;
+                }
+                // Out of reach now, but an attempt before may have gone through.
+                Err(ledger::Error::Unreachable(error)) if attempt > 1 => {
+                    return Err(ledger::Error::Unknown(error));
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// The hold had ended before this attempt: by another one, by the sweep, or
+    /// by this very sale, whose answer was lost.
+    async fn decided(
+        &self,
+        event: &LoadedEvent,
+        hold_id: HoldId,
+        record: &HoldRecord,
+    ) -> Result<Attempt, Error> {
+        let outcome = self.ledger.find_outcome(hold_id).await?;
+        let outcome = outcome.ok_or_else(|| Error::internal("an outcome row has gone"))?;
+        self.finish(event, &[Ended { hold_id, outcome, seats: record.seats.clone() }]).await;
+        Ok(Attempt::Ended(outcome))
+    }
+
+    /// Redis says no; Postgres has the last word.
+    async fn why_not(
+        &self,
+        event: &LoadedEvent,
+        request: &ConfirmRequest,
+        reply: ConfirmReply,
+    ) -> Result<Attempt, Error> {
+        let hold_id = request.hold_id;
+        let record = match reply {
+            ConfirmReply::Fenced(_) => unreachable!("told apart by the caller"),
+            ConfirmReply::Standing(record) => record,
+            // Its seats are gone from Redis, perhaps to others: it is over.
+            ConfirmReply::Torn(record) => HoldRecord { state: HoldState::Lost, ..record },
+            ConfirmReply::Missing => {
+                let ended = self.end_missing_hold(event, hold_id, &request.holder_id).await?;
+                return Ok(ended.map_or(Attempt::Fenced, |(_, outcome)| Attempt::Ended(outcome)));
+            }
+        };
+        let outcome = match record.state {
+            HoldState::Active | HoldState::Confirming => unreachable!("such a hold is fenced"),
+            HoldState::Confirmed | HoldState::Released => self.ledger.find_outcome(hold_id).await?,
+            HoldState::Expired => self.end_hold(event, hold_id, Outcome::Expired).await?,
+            HoldState::Lost => self.end_hold(event, hold_id, Outcome::Lost).await?,
+        };
+        Ok(outcome.map_or(Attempt::Fenced, Attempt::Ended))
+    }
+
+    /// A constraint of Postgres' stands against the sale.
+    async fn forbidden(
+        &self,
+        event: &LoadedEvent,
+        request: &ConfirmRequest,
+        constraint: &str,
+    ) -> Result<Attempt, Error> {
+        match constraint {
+            // The hold stays fenced: the caller may come with another payment,
+            // and until it runs out nobody else can have the seats.
+            "orders_payment_reference_key" => {
+                Err(Refusal::PaymentReferenceUsed(request.payment_reference.clone()).into())
+            }
+            // Somebody owns what Redis promised to this hold.
+            "tickets_seat_key" | "areas_sold_within_capacity" => {
+                tracing::warn!(hold_id = %request.hold_id, constraint, "hold cannot be sold");
+                let outcome = self.end_hold(event, request.hold_id, Outcome::Lost).await?;
+                Ok(outcome.map_or(Attempt::Fenced, Attempt::Ended))
+            }
+            other => Err(Error::internal(format!("constraint {other} forbids a sale"))),
+        }
+    }
+
+    /// The order that sold the hold, for whoever paid it by the same payment.
+    async fn confirmed_before(
+        &self,
+        request: &ConfirmRequest,
+        order_id: OrderId,
+    ) -> Result<Order, Error> {
+        let hold_id = request.hold_id;
+        let order = self.ledger.find_order(order_id).await?;
+        let order = order.ok_or_else(|| Error::internal("an outcome names no order"))?;
+        if order.holder_id != request.holder_id || order.event_id != request.event_id {
+            return Err(Refusal::HoldNotFound(hold_id).into());
+        }
+        if order.payment_reference != request.payment_reference {
+            return Err(Refusal::HoldConfirmed { hold_id, order_id }.into());
+        }
+        Ok(order)
+    }
+}
+
+/// Where each ticket of a hold leads: its seats, then every unit of its areas.
+fn places(
+    record: &HoldRecord,
+) -> impl Iterator<Item = Result<crate::domain::SeatIndex, crate::domain::AreaIndex>> {
+    let units = record.areas.iter().flat_map(|part| (0..part.quantity).map(|_| Err(part.area)));
+    record.seats.iter().map(|&seat| Ok(seat)).chain(units)
+}
+
+fn draw_up_by_chart(
+    event: &LoadedEvent,
+    request: &ConfirmRequest,
+    record: &HoldRecord,
+) -> Option<Order> {
+    let chart = &event.chart;
+    let tickets: Vec<Ticket> = places(record)
+        .map(|place| {
+            let (place, price) = match place {
+                Ok(seat) => (Place::Seat(chart.seat_id(seat)?.clone()), chart.seat_price(seat)?),
+                Err(area) => (Place::Area(chart.area_id(area)?.clone()), chart.area_price(area)?),
+            };
+            Some(Ticket { ticket_id: TicketId::new_v7(), place, price })
+        })
+        .collect::<Option<_>>()?;
+    let micros = tickets.iter().map(|ticket| ticket.price.micros).sum();
+    let unknown_yet = time::OffsetDateTime::UNIX_EPOCH;
+    Some(Order {
+        order_id: OrderId::new_v7(),
+        event_id: request.event_id.clone(),
+        hold_id: request.hold_id,
+        holder_id: request.holder_id.clone(),
+        tickets,
+        state: OrderState::Paid,
+        total: Money { currency: chart.currency()?, micros },
+        payment_reference: request.payment_reference.clone(),
+        create_time: unknown_yet,
+        pay_time: None,
+    })
+}

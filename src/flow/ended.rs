@@ -1,0 +1,82 @@
+//! Ending a hold: Postgres decides, Redis follows.
+
+use super::{Error, Flows, event::LoadedEvent};
+use crate::{
+    domain::{HoldId, HoldRecord, HolderId, Outcome, Refusal},
+    holds::{Ended, Reply},
+};
+
+impl Flows {
+    /// Ends a hold with `outcome`, unless it has ended before; answers how it
+    /// ended, or `None` where the event has moved to another epoch: then what
+    /// was seen in Redis is out of date.
+    pub(super) async fn end_hold(
+        &self,
+        event: &LoadedEvent,
+        hold_id: HoldId,
+        outcome: Outcome,
+    ) -> Result<Option<Outcome>, Error> {
+        let settled = self.ledger.settle(&event.event_id, event.epoch, &[hold_id], outcome).await?;
+        let Some(settled) = settled else { return Ok(None) };
+        let &(_, outcome) =
+            settled.first().ok_or_else(|| Error::internal("a hold was settled without outcome"))?;
+        self.finish(event, &[Ended { hold_id, outcome, seats: Vec::new() }]).await;
+        Ok(Some(outcome))
+    }
+
+    /// Tells Redis how holds ended; answers whether it heard. Where it did not,
+    /// nothing is wrong: sales are told again by the outbox, and other holds
+    /// are ended when they run out.
+    pub(super) async fn finish(&self, event: &LoadedEvent, ended: &[Ended]) -> bool {
+        match self.holds.finish(&event.event_id, event.epoch, ended).await {
+            Ok(Reply::Done(_)) => true,
+            // Whoever builds the next epoch reads what Postgres has decided.
+            Ok(Reply::NotLoaded | Reply::Epoch(_)) => false,
+            Err(error) => {
+                tracing::debug!(event_id = %event.event_id, %error, "outcome not told to Redis");
+                false
+            }
+        }
+    }
+
+    /// How a hold ended that Redis does not have. One that is still open in
+    /// the journal has run out, or was lost with Redis, and is ended now, so
+    /// that the answer stays true. `None` where the event has moved to another
+    /// epoch.
+    ///
+    /// # Errors
+    /// [`Refusal::HoldNotFound`] where the holder never had such a hold, as far
+    /// as the journal knows.
+    pub(super) async fn end_missing_hold(
+        &self,
+        event: &LoadedEvent,
+        hold_id: HoldId,
+        holder_id: &HolderId,
+    ) -> Result<Option<(HoldRecord, Outcome)>, Error> {
+        let found = self.ledger.find_hold(&event.event_id, hold_id).await?;
+        // What Redis did not have in this epoch counts only if it is the last.
+        let stored = self.ledger.find_event(&event.event_id).await?;
+        if stored.is_none_or(|stored| stored.epoch != event.epoch) {
+            return Ok(None);
+        }
+        let Some(found) = found.filter(|found| found.record.holder_id == *holder_id) else {
+            return Err(Refusal::HoldNotFound(hold_id).into());
+        };
+        let outcome = match found.outcome {
+            Some(outcome) => Some(outcome),
+            None if found.has_run_out => self.end_hold(event, hold_id, Outcome::Expired).await?,
+            None => self.end_hold(event, hold_id, Outcome::Lost).await?,
+        };
+        Ok(outcome.map(|outcome| (found.record, outcome)))
+    }
+}
+
+/// The no that an outcome means for whoever wants more of the hold.
+pub(super) fn ended_by(hold_id: HoldId, outcome: Outcome) -> Refusal {
+    match outcome {
+        Outcome::Confirmed(order_id) => Refusal::HoldConfirmed { hold_id, order_id },
+        Outcome::Released => Refusal::HoldReleased(hold_id),
+        Outcome::Expired => Refusal::HoldExpired(hold_id),
+        Outcome::Lost => Refusal::HoldLost(hold_id),
+    }
+}

@@ -1,0 +1,71 @@
+//! Why a flow has no answer: a definite no, or trouble.
+
+use crate::{domain::Refusal, feed::Stale, holds, ledger};
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// A use case that did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A definite no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Nothing was changed: a store is out of reach.
+    #[error("a store is out of reach")]
+    StoreUnavailable(#[source] Source),
+    /// It may or may not have taken effect; the same call again tells.
+    #[error("the outcome is not known yet")]
+    OutcomeUnknown(#[source] Source),
+    /// Nothing was changed: too much at once.
+    #[error("too much at once")]
+    Overloaded(#[source] Source),
+    /// A fault of ours.
+    #[error("a fault of the server's")]
+    Internal(#[source] Source),
+}
+
+impl Error {
+    pub(super) fn internal(source: impl Into<Source>) -> Self {
+        Self::Internal(source.into())
+    }
+
+    /// For an event that was rebuilt again and again while a call waited.
+    pub(super) fn unsettled() -> Self {
+        Self::StoreUnavailable("the event's state is being rebuilt".into())
+    }
+}
+
+impl From<holds::Error> for Error {
+    fn from(error: holds::Error) -> Self {
+        match error {
+            holds::Error::Unreachable(_) => Self::StoreUnavailable(error.into()),
+            holds::Error::Unknown(_) => Self::OutcomeUnknown(error.into()),
+            holds::Error::Full(_) => Self::Overloaded(error.into()),
+            holds::Error::Url(_) | holds::Error::Refused(_) | holds::Error::Corrupt(_) => {
+                Self::Internal(error.into())
+            }
+        }
+    }
+}
+
+impl From<ledger::Error> for Error {
+    fn from(error: ledger::Error) -> Self {
+        match error {
+            ledger::Error::Refusal(refusal) => Self::Refused(refusal),
+            ledger::Error::Unreachable(_) => Self::StoreUnavailable(error.into()),
+            ledger::Error::Unknown(_) => Self::OutcomeUnknown(error.into()),
+            ledger::Error::Race(_) => Self::Overloaded(error.into()),
+            ledger::Error::Url(_)
+            | ledger::Error::Constraint { .. }
+            | ledger::Error::Refused(_)
+            | ledger::Error::Corrupt(_)
+            | ledger::Error::Schema(_) => Self::Internal(error.into()),
+        }
+    }
+}
+
+impl From<Stale> for Error {
+    fn from(error: Stale) -> Self {
+        Self::StoreUnavailable(error.into())
+    }
+}

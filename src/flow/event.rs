@@ -1,0 +1,138 @@
+//! What a server knows of an event: the epoch it works in, and the chart.
+
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+
+use super::{Error, Flows};
+use crate::{
+    domain::{
+        AreaId, Chart, Epoch, EventId, Hold, HoldId, HoldRecord, HoldState, Items, Refusal, SeatId,
+    },
+    holds::{self, Reply},
+    limits::MAX_EPOCH_ATTEMPTS,
+};
+
+/// An event as this server last saw it in Postgres. The epoch may be out of
+/// date, and the chart have grown; neither does harm, since Redis' scripts
+/// compare the epoch, and a chart only grows.
+#[derive(Debug)]
+pub(super) struct LoadedEvent {
+    pub event_id: EventId,
+    pub epoch: Epoch,
+    pub revision: u64,
+    pub chart: Chart,
+}
+
+impl Flows {
+    /// The event, from this server's memory, or from Postgres once for all who
+    /// ask at the same time.
+    pub(super) async fn event(&self, event_id: &EventId) -> Result<Arc<LoadedEvent>, Error> {
+        let read = self.events.try_get_with(event_id.clone(), self.read_event(event_id));
+        read.await.map_err(|error| match &*error {
+            Error::Refused(refusal) => Error::Refused(refusal.clone()),
+            _ => Error::StoreUnavailable(error.into()),
+        })
+    }
+
+    /// The event as Postgres has it now.
+    pub(super) async fn event_anew(&self, event_id: &EventId) -> Result<Arc<LoadedEvent>, Error> {
+        let event = self.read_event(event_id).await?;
+        self.events.insert(event_id.clone(), event.clone()).await;
+        Ok(event)
+    }
+
+    async fn read_event(&self, event_id: &EventId) -> Result<Arc<LoadedEvent>, Error> {
+        let stored = self.ledger.find_event(event_id).await?;
+        let stored = stored.ok_or_else(|| Refusal::EventNotFound(event_id.clone()))?;
+        // Read after the revision: it may have more than that, never less.
+        let chart = self.ledger.read_chart(event_id).await?;
+        Ok(Arc::new(LoadedEvent {
+            event_id: event_id.clone(),
+            epoch: stored.epoch,
+            revision: stored.revision,
+            chart,
+        }))
+    }
+
+    /// Runs a script on an event; loads the event into Redis first where Redis
+    /// does not have it in the epoch that Postgres says.
+    pub(super) async fn on_event<T, F>(
+        &self,
+        event_id: &EventId,
+        script: impl Fn(Epoch) -> F,
+    ) -> Result<(Arc<LoadedEvent>, T), Error>
+    where
+        F: Future<Output = Result<Reply<T>, holds::Error>>,
+    {
+        for _ in 0..MAX_EPOCH_ATTEMPTS {
+            let event = self.event(event_id).await?;
+            match script(event.epoch).await? {
+                Reply::Done(answer) => return Ok((event, answer)),
+                Reply::NotLoaded => self.load_event(event_id, None).await?,
+                Reply::Epoch(found) => self.load_event(event_id, Some(found)).await?,
+            }
+        }
+        Err(Error::unsettled())
+    }
+
+    /// The numbers of what a request names. Where the chart lacks a name, it
+    /// may have grown at another server: it is read anew, if it has.
+    pub(super) async fn items(
+        &self,
+        event_id: &EventId,
+        seat_ids: &[SeatId],
+        areas: &[(AreaId, u32)],
+    ) -> Result<Items, Error> {
+        let event = self.event(event_id).await?;
+        match event.chart.items(seat_ids, areas) {
+            Ok(items) => Ok(items),
+            Err(refusal) => {
+                let stored = self.ledger.find_event(event_id).await?;
+                if stored.is_none_or(|stored| stored.revision == event.revision) {
+                    return Err(refusal.into());
+                }
+                Ok(self.event_anew(event_id).await?.chart.items(seat_ids, areas)?)
+            }
+        }
+    }
+
+    /// A hold as its holder sees it.
+    pub(super) async fn hold_of(
+        &self,
+        event: &LoadedEvent,
+        hold_id: HoldId,
+        record: &HoldRecord,
+    ) -> Result<Hold, Error> {
+        match hold_by_chart(event, hold_id, record) {
+            Some(hold) => Ok(hold),
+            // The hold was made on a chart that has grown since we read ours.
+            None => hold_by_chart(&*self.event_anew(&event.event_id).await?, hold_id, record)
+                .ok_or_else(|| Error::internal("a hold names seats that no chart has")),
+        }
+    }
+}
+
+fn hold_by_chart(event: &LoadedEvent, hold_id: HoldId, record: &HoldRecord) -> Option<Hold> {
+    let chart = &event.chart;
+    let seat_ids = record.seats.iter().map(|&seat| chart.seat_id(seat).cloned());
+    let areas =
+        record.areas.iter().map(|units| Some((chart.area_id(units.area)?.clone(), units.quantity)));
+    Some(Hold {
+        hold_id,
+        event_id: event.event_id.clone(),
+        holder_id: record.holder_id.clone(),
+        seat_ids: seat_ids.collect::<Option<_>>()?,
+        areas: areas.collect::<Option<_>>()?,
+        state: record.state,
+        create_time: from_ms(record.created_ms),
+        expire_time: from_ms(record.expires_ms),
+        order_id: record.order_id.filter(|_| record.state == HoldState::Confirmed),
+    })
+}
+
+/// A time of Redis' clock.
+pub(super) fn from_ms(ms: i64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000)
+        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}

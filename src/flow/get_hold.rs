@@ -1,0 +1,51 @@
+//! GetHold: a hold as it is now, or as it ended.
+
+use super::{Error, Flows};
+use crate::{
+    domain::{EventId, Hold, HoldId, HoldRecord, HoldState, Outcome, Refusal},
+    limits::MAX_EPOCH_ATTEMPTS,
+};
+
+impl Flows {
+    /// Reads a hold: Redis knows the living, Postgres the dead.
+    pub async fn get_hold(&self, event_id: &EventId, hold_id: HoldId) -> Result<Hold, Error> {
+        for _ in 0..MAX_EPOCH_ATTEMPTS {
+            let (event, found) = self
+                .on_event(event_id, |epoch| self.holds.get_hold(event_id, epoch, hold_id))
+                .await?;
+            let record = match found.into_iter().next() {
+                Some(record) if record.state != HoldState::Confirming => record,
+                // Its Confirm may be through, and Redis not told yet.
+                Some(record) => match self.ledger.find_outcome(hold_id).await? {
+                    None => record,
+                    Some(outcome) => ended(record, outcome),
+                },
+                None => {
+                    let found = self.ledger.find_hold(event_id, hold_id).await?;
+                    let Some(found) = found else {
+                        return Err(Refusal::HoldNotFound(hold_id).into());
+                    };
+                    match found.outcome {
+                        Some(outcome) => ended(found.record, outcome),
+                        None if found.has_run_out => ended(found.record, Outcome::Expired),
+                        // Redis has lost it, unless it has lost all of this epoch.
+                        None if self.event_anew(event_id).await?.epoch == event.epoch => {
+                            ended(found.record, Outcome::Lost)
+                        }
+                        None => continue,
+                    }
+                }
+            };
+            return self.hold_of(&event, hold_id, &record).await;
+        }
+        Err(Error::unsettled())
+    }
+}
+
+fn ended(record: HoldRecord, outcome: Outcome) -> HoldRecord {
+    let order_id = match outcome {
+        Outcome::Confirmed(order_id) => Some(order_id),
+        _ => None,
+    };
+    HoldRecord { state: outcome.into(), order_id, ..record }
+}

@@ -1,0 +1,115 @@
+//! Hold: takes seats and area units for a holder, all of them or none.
+
+use super::{Error, Flows, event::LoadedEvent};
+use crate::{
+    domain::{
+        AreaId, EventId, EventState, Hold, HoldId, HoldRecord, HoldState, HolderId, Refusal,
+        SeatId, Shortage, UnitLimit, fingerprint,
+    },
+    holds::{HoldArgs, HoldReply},
+    limits::MAX_EPOCH_ATTEMPTS,
+};
+
+/// What a caller asks for.
+#[derive(Debug)]
+pub struct HoldRequest {
+    pub event_id: EventId,
+    pub holder_id: HolderId,
+    pub hold_id: HoldId,
+    /// Each once; with `areas`, at least one.
+    pub seat_ids: Vec<SeatId>,
+    pub areas: Vec<(AreaId, u32)>,
+    /// The event's own where `None`.
+    pub ttl_ms: Option<u64>,
+}
+
+impl Flows {
+    /// Makes the hold, or answers the one that the same request made before.
+    pub async fn hold(&self, request: HoldRequest) -> Result<Hold, Error> {
+        let HoldRequest { event_id, holder_id, hold_id, seat_ids, areas, ttl_ms } = &request;
+        // 1. The numbers of the seats and areas. What the chart does not have is
+        //    told before anything is touched.
+        let items = self.items(event_id, seat_ids, areas).await?;
+        let args = HoldArgs {
+            hold_id: *hold_id,
+            holder: holder_id,
+            fingerprint: &fingerprint(holder_id, &items, *ttl_ms),
+            ttl_ms: *ttl_ms,
+            seats: &items.seats,
+            areas: &items.areas,
+        };
+        // 2. One script checks everything, takes everything and writes the log.
+        for _ in 0..MAX_EPOCH_ATTEMPTS {
+            let (event, reply) =
+                self.on_event(event_id, |epoch| self.holds.hold(event_id, epoch, &args)).await?;
+            return match reply {
+                HoldReply::Held(record) => self.hold_of(&event, *hold_id, &record).await,
+                // 3. So many holds have run out that the script could not look
+                //    through them: end them, and ask again.
+                HoldReply::Backlog => {
+                    self.expire_holds(&event).await?;
+                    continue;
+                }
+                refused => Err(refusal(&event, &request, refused, items.units()).into()),
+            };
+        }
+        Err(Error::Overloaded("expired holds come faster than they are ended".into()))
+    }
+}
+
+/// The script's no, with names for its numbers.
+fn refusal(event: &LoadedEvent, request: &HoldRequest, reply: HoldReply, asked: u32) -> Refusal {
+    let hold_id = request.hold_id;
+    match reply {
+        HoldReply::Held(_) | HoldReply::Backlog => unreachable!("told apart by the caller"),
+        HoldReply::Reused => Refusal::HoldIdReused(hold_id),
+        HoldReply::Ended(record) => standing(hold_id, &record),
+        HoldReply::NotOnSale(state) => Refusal::EventNotOnSale {
+            event_id: event.event_id.clone(),
+            state: EventState::from_name(&state).unwrap_or(EventState::Closed),
+        },
+        HoldReply::TtlTooLong(ms) => {
+            Refusal::field("ttl", format!("must be at most {ms} ms for this event"))
+        }
+        HoldReply::LimitPerHold(limit) => {
+            Refusal::LimitExceeded { which: UnitLimit::PerHold, limit, used: 0, asked }
+        }
+        HoldReply::LimitPerHolder((limit, used)) => {
+            Refusal::LimitExceeded { which: UnitLimit::PerHolder, limit, used, asked }
+        }
+        HoldReply::Unavailable(seats) => Refusal::SeatUnavailable(
+            seats
+                .into_iter()
+                .filter_map(|(seat, status)| Some((event.chart.seat_id(seat)?.clone(), status)))
+                .collect(),
+        ),
+        HoldReply::Insufficient(areas) => Refusal::InsufficientCapacity(
+            areas
+                .into_iter()
+                .filter_map(|(area, available)| {
+                    let area_id = event.chart.area_id(area)?.clone();
+                    let asked = request.areas.iter().find(|(id, _)| *id == area_id)?.1;
+                    let available = u32::try_from(available).unwrap_or_default();
+                    Some(Shortage { area_id, asked, available })
+                })
+                .collect(),
+        ),
+    }
+}
+
+/// Why nothing can be done with a hold that is not active.
+///
+/// # Panics
+/// For an active hold.
+pub(super) fn standing(hold_id: HoldId, record: &HoldRecord) -> Refusal {
+    match (record.state, record.order_id) {
+        (HoldState::Active, _) => unreachable!("an active hold stands in nobody's way"),
+        (HoldState::Confirming, _) | (HoldState::Confirmed, None) => {
+            Refusal::HoldConfirming(hold_id)
+        }
+        (HoldState::Confirmed, Some(order_id)) => Refusal::HoldConfirmed { hold_id, order_id },
+        (HoldState::Released, _) => Refusal::HoldReleased(hold_id),
+        (HoldState::Expired, _) => Refusal::HoldExpired(hold_id),
+        (HoldState::Lost, _) => Refusal::HoldLost(hold_id),
+    }
+}

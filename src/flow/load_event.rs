@@ -1,0 +1,97 @@
+//! Builds an event's state in Redis from what Postgres has, in a new epoch:
+//! after its creation, and whenever Redis does not have it.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Error, Flows};
+use crate::{
+    domain::{AreaIndex, Epoch, EventId, HolderId},
+    holds::{LoadArgs, LoadReply, Rules},
+    ledger::Foundation,
+};
+
+impl Flows {
+    /// Brings Redis to the epoch that Postgres has, or both to a new one.
+    /// `found` is the epoch that Redis was seen in.
+    pub(super) async fn load_event(
+        &self,
+        event_id: &EventId,
+        found: Option<Epoch>,
+    ) -> Result<(), Error> {
+        // 1. Most often another server has moved the epoch, and only this one
+        //    did not know.
+        let event = self.event_anew(event_id).await?;
+        if found == Some(event.epoch) {
+            return Ok(());
+        }
+        // 2. One server at a time, or two that find the event missing would
+        //    build it twice, the second wiping out the holds made since.
+        let _lock = self.ledger.lock_rebuild(event_id).await?;
+        let event = self.event_anew(event_id).await?;
+        let position = self.holds.position(event_id).await?;
+        let found = position.map(|position| position.epoch);
+        if found == Some(event.epoch) {
+            return Ok(());
+        }
+        // 3. The new epoch, before Redis is touched: from its commit on, no
+        //    sale of the old epoch can be added to what was read with it.
+        let incarnation = self.holds.incarnation(event_id).await?;
+        let foundation =
+            self.ledger.begin_epoch(event_id, found.unwrap_or_default(), &incarnation.0).await?;
+        let epoch = foundation.epoch;
+        // 4. Redis, unless a later epoch has got there meanwhile.
+        let args = build(&foundation);
+        let (held, sold) = (args.holds.len(), args.sold.len());
+        match self.holds.load(event_id, &args).await? {
+            LoadReply::Loaded => {
+                tracing::info!(%event_id, %epoch, held, sold, "event loaded into Redis");
+            }
+            LoadReply::Stale(newer) => {
+                tracing::info!(%event_id, %epoch, %newer, "event was loaded meanwhile");
+            }
+        }
+        self.event_anew(event_id).await?;
+        Ok(())
+    }
+}
+
+/// What Redis is built from. A live hold that stands against a sale or an
+/// earlier live hold is left out: it can only be one that Redis had freed and
+/// the journal had not heard of yet.
+fn build(foundation: &Foundation) -> LoadArgs {
+    let Foundation { event, revision, epoch, seat_count, blocked, sold, areas, .. } = foundation;
+    let mut taken: HashSet<_> = sold.iter().map(|&(seat, _)| seat).chain(blocked.clone()).collect();
+    let mut free: Vec<i64> =
+        areas.iter().map(|&(capacity, sold)| i64::from(capacity) - i64::from(sold)).collect();
+    let mut units_of: HashMap<HolderId, u32> = foundation.owned.clone();
+    let mut holds = Vec::new();
+    // The latest first: where two stand against each other, the later one was
+    // made after the earlier one had gone.
+    for (hold_id, hold) in foundation.holds.iter().rev() {
+        let fits = hold.seats.iter().all(|seat| !taken.contains(seat))
+            && hold.areas.iter().all(|part| free[at(part.area)] >= i64::from(part.quantity));
+        if !fits {
+            continue;
+        }
+        taken.extend(&hold.seats);
+        for part in &hold.areas {
+            free[at(part.area)] -= i64::from(part.quantity);
+        }
+        *units_of.entry(hold.holder_id.clone()).or_default() += hold.units();
+        holds.push((*hold_id, hold.clone()));
+    }
+    LoadArgs {
+        epoch: *epoch,
+        rules: Rules::new(event, *revision),
+        seat_count: *seat_count,
+        blocked: blocked.clone(),
+        sold: sold.clone(),
+        areas: free.into_iter().zip(areas).map(|(free, &(capacity, _))| (free, capacity)).collect(),
+        holds,
+        holders: units_of,
+    }
+}
+
+fn at(area: AreaIndex) -> usize {
+    area.0 as usize
+}

@@ -1,0 +1,96 @@
+//! Room 2, the story: one file per use case, its side effects in order.
+//!
+//! Only a flow knows both stores. Each reads once from top to bottom: numbered
+//! steps, and why each stands before the next. `docs/ARCHITECTURE.md` says
+//! what all of them together promise.
+
+mod add_areas;
+mod add_seats;
+mod block_seats;
+mod confirm;
+mod create_event;
+mod ended;
+mod error;
+mod event;
+mod expire_holds;
+mod extend_hold;
+mod get_event;
+mod get_hold;
+mod get_seat_map;
+mod hold;
+mod journal_holds;
+mod list_events;
+mod load_event;
+mod probe;
+mod prune;
+mod release;
+mod repeat_outbox;
+mod stream_seat_updates;
+mod unblock_seats;
+mod update_event;
+
+pub use add_seats::AddSeatsRequest;
+pub use confirm::ConfirmRequest;
+pub use error::Error;
+pub use extend_hold::ExtendHoldRequest;
+pub use get_seat_map::SeatMapView;
+pub use hold::HoldRequest;
+pub use release::ReleaseRequest;
+pub use stream_seat_updates::{SeatMessage, SeatStream};
+
+use std::{
+    future::Future,
+    sync::{Arc, Mutex},
+};
+
+use moka::future::Cache;
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    domain::EventId, feed::Feeds, holds::Holds, ledger::Ledger, limits::MAX_ACTIVE_EVENTS,
+};
+use event::LoadedEvent;
+
+/// All use cases, and what they work with.
+pub struct Flows {
+    holds: Arc<Holds>,
+    ledger: Arc<Ledger>,
+    feeds: Arc<Feeds>,
+    /// What this server knows of the events that it works on.
+    events: Cache<EventId, Arc<LoadedEvent>>,
+    /// Outbox rows whose work is done, to be marked together.
+    finished: Mutex<Vec<i64>>,
+    /// Mutations under way.
+    tasks: TaskTracker,
+}
+
+impl Flows {
+    pub fn new(holds: Arc<Holds>, ledger: Arc<Ledger>, feeds: Arc<Feeds>) -> Arc<Self> {
+        Arc::new(Self {
+            holds,
+            ledger,
+            feeds,
+            events: Cache::new(u64::try_from(MAX_ACTIVE_EVENTS).unwrap_or(u64::MAX)),
+            finished: Mutex::default(),
+            tasks: TaskTracker::new(),
+        })
+    }
+
+    /// Carries a mutation through to its end, even where its caller goes away
+    /// meanwhile: half a mutation is only mended later.
+    ///
+    /// # Errors
+    /// Those of the mutation, and [`Error::Internal`] where it panics.
+    pub async fn carry_through<T: Send + 'static>(
+        &self,
+        mutation: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.tasks.spawn(mutation).await.unwrap_or_else(|panic| Err(Error::internal(panic)))
+    }
+
+    /// Waits until all mutations are through. No new ones may begin.
+    pub async fn settle(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}

@@ -1,0 +1,64 @@
+//! The outbox: what Redis was not told after a commit, it is told again.
+
+use std::{collections::HashMap, mem, sync::PoisonError};
+
+use super::{Error, Flows};
+use crate::{
+    domain::{EventId, Outcome},
+    holds::Ended,
+    ledger::{Task, TaskKind},
+    limits::OUTBOX_BATCH,
+};
+
+impl Flows {
+    /// Marks what this server has done, then does what is left undone by
+    /// others; answers how many rows.
+    pub async fn repeat_outbox(&self) -> Result<usize, Error> {
+        self.mark_finished().await?;
+        let mut repeated = 0;
+        loop {
+            let tasks = self.ledger.claim_outbox().await?;
+            let full = i64::try_from(tasks.len()).is_ok_and(|count| count >= OUTBOX_BATCH);
+            repeated += tasks.len();
+            self.repeat(tasks).await?;
+            if !full {
+                return Ok(repeated);
+            }
+        }
+    }
+
+    /// Marks the rows whose work this server has done.
+    pub async fn mark_finished(&self) -> Result<(), Error> {
+        let finished =
+            mem::take(&mut *self.finished.lock().unwrap_or_else(PoisonError::into_inner));
+        if finished.is_empty() {
+            return Ok(());
+        }
+        let marked = self.ledger.finish_outbox(&finished).await;
+        if marked.is_err() {
+            // For the next run.
+            self.finished.lock().unwrap_or_else(PoisonError::into_inner).extend(finished);
+        }
+        Ok(marked?)
+    }
+
+    async fn repeat(&self, tasks: Vec<Task>) -> Result<(), Error> {
+        let mut sold: HashMap<EventId, (Vec<Ended>, Vec<i64>)> = HashMap::new();
+        for Task { outbox_id, event_id, kind } in tasks {
+            match kind {
+                TaskKind::Event => self.configure(&event_id, outbox_id).await?,
+                TaskKind::Sold { hold_id, order_id, seats } => {
+                    let outcome = Outcome::Confirmed(order_id);
+                    let (ended, outbox_ids) = sold.entry(event_id).or_default();
+                    ended.push(Ended { hold_id, outcome, seats });
+                    outbox_ids.push(outbox_id);
+                }
+            }
+        }
+        for (event_id, (ended, outbox_ids)) in sold {
+            self.on_event(&event_id, |epoch| self.holds.finish(&event_id, epoch, &ended)).await?;
+            self.ledger.finish_outbox(&outbox_ids).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,42 @@
+//! UpdateEvent: an event's own fields.
+
+use std::sync::PoisonError;
+
+use super::{Error, Flows};
+use crate::{
+    domain::{Event, EventChange, EventId},
+    holds::{Configuration, Rules},
+};
+
+impl Flows {
+    /// Changes the event; in force for every server when it is answered.
+    pub async fn update_event(
+        &self,
+        event_id: EventId,
+        change: EventChange,
+    ) -> Result<Event, Error> {
+        // 1. Postgres, with a note in the outbox that Redis must follow.
+        let (event, outbox_id) = self.ledger.update_event(&event_id, &change).await?;
+        // 2. Redis. What fails here, the outbox repeats; the caller, who must not
+        //    be told that the change is in force, is told to ask again.
+        self.configure(&event_id, outbox_id).await?;
+        Ok(event)
+    }
+
+    /// Brings Redis up to the event's revision, whichever is the latest, and
+    /// the outbox row is done.
+    pub(super) async fn configure(&self, event_id: &EventId, outbox_id: i64) -> Result<(), Error> {
+        self.event_anew(event_id).await?;
+        let stored = self.ledger.find_event(event_id).await?;
+        let stored = stored.ok_or_else(|| Error::internal("an event has gone"))?;
+        let configuration = Configuration {
+            rules: Rules::new(&stored.event, stored.revision),
+            seat_count: stored.seat_count,
+            capacities: stored.capacities,
+        };
+        self.on_event(event_id, |epoch| self.holds.configure(event_id, epoch, &configuration))
+            .await?;
+        self.finished.lock().unwrap_or_else(PoisonError::into_inner).push(outbox_id);
+        Ok(())
+    }
+}

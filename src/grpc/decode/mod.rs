@@ -1,0 +1,15 @@
+//! From a request to what a flow takes. Every bad field is named, not only the
+//! first; the bounds are those that `proto/` promises.
+
+mod catalog;
+mod chart;
+mod fields;
+mod reservation;
+
+pub(super) use catalog::{
+    add_areas, add_seats, block_seats, create_event, get_event, list_events, unblock_seats,
+    update_event,
+};
+pub(super) use reservation::{
+    confirm, extend_hold, get_hold, get_seat_map, hold, release, stream_seat_updates,
+};

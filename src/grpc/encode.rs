@@ -1,0 +1,211 @@
+//! From what a flow answers to the messages of the contract.
+
+use time::OffsetDateTime;
+
+use crate::{
+    domain::{
+        Area, AreaId, AreaState, ChartDraft, Event, EventState, Hold, HoldState, Money, Order,
+        OrderState, Place, Row, SeatId, SeatStatus, Section, Ticket,
+    },
+    flow::{SeatMapView, SeatMessage},
+    proto::{
+        self, google::r#type, stream_seat_updates_response::Message as StreamMessage,
+        ticket::Place as TicketPlace,
+    },
+};
+
+pub fn hold(hold: Hold) -> proto::Hold {
+    proto::Hold {
+        hold_id: hold.hold_id.to_string(),
+        event_id: hold.event_id.to_string(),
+        holder_id: hold.holder_id.to_string(),
+        seat_ids: hold.seat_ids.iter().map(ToString::to_string).collect(),
+        areas: hold
+            .areas
+            .into_iter()
+            .map(|(area_id, quantity)| proto::AreaQuantity {
+                area_id: area_id.to_string(),
+                quantity: signed(quantity),
+            })
+            .collect(),
+        state: match hold.state {
+            HoldState::Active => proto::HoldState::Active,
+            HoldState::Confirming => proto::HoldState::Confirming,
+            HoldState::Confirmed => proto::HoldState::Confirmed,
+            HoldState::Released => proto::HoldState::Released,
+            HoldState::Expired => proto::HoldState::Expired,
+            HoldState::Lost => proto::HoldState::Lost,
+        }
+        .into(),
+        create_time: Some(timestamp(hold.create_time)),
+        expire_time: Some(timestamp(hold.expire_time)),
+        order_id: hold.order_id.map(|id| id.to_string()).unwrap_or_default(),
+    }
+}
+
+pub fn order(order: Order) -> proto::Order {
+    proto::Order {
+        order_id: order.order_id.to_string(),
+        event_id: order.event_id.to_string(),
+        hold_id: order.hold_id.to_string(),
+        holder_id: order.holder_id.to_string(),
+        tickets: order.tickets.into_iter().map(ticket).collect(),
+        state: match order.state {
+            OrderState::Pending => proto::OrderState::Pending,
+            OrderState::Paid => proto::OrderState::Paid,
+            OrderState::Cancelled => proto::OrderState::Cancelled,
+            OrderState::RefundDue => proto::OrderState::RefundDue,
+            OrderState::Refunded => proto::OrderState::Refunded,
+        }
+        .into(),
+        total: Some(money(order.total)),
+        payment_reference: order.payment_reference.to_string(),
+        create_time: Some(timestamp(order.create_time)),
+        pay_time: order.pay_time.map(timestamp),
+    }
+}
+
+fn ticket(ticket: Ticket) -> proto::Ticket {
+    proto::Ticket {
+        ticket_id: ticket.ticket_id.to_string(),
+        place: Some(match ticket.place {
+            Place::Seat(seat_id) => TicketPlace::SeatId(seat_id.to_string()),
+            Place::Area(area_id) => TicketPlace::AreaId(area_id.to_string()),
+        }),
+        price: Some(money(ticket.price)),
+    }
+}
+
+pub fn seat_map(view: SeatMapView) -> proto::GetSeatMapResponse {
+    proto::GetSeatMapResponse {
+        seats: seat_states(view.seats),
+        areas: area_states(view.areas),
+        resume_token: view.resume_token,
+    }
+}
+
+pub fn stream_message(
+    (message, resume_token): (SeatMessage, String),
+) -> proto::StreamSeatUpdatesResponse {
+    let message = match message {
+        SeatMessage::Snapshot { seats, areas, last } => {
+            let (seats, areas) = (seat_states(seats), area_states(areas));
+            StreamMessage::Snapshot(proto::SeatSnapshot { seats, areas, last })
+        }
+        SeatMessage::Updates { seats, areas } => {
+            let (seats, areas) = (seat_states(seats), area_states(areas));
+            StreamMessage::Updates(proto::SeatUpdates { seats, areas })
+        }
+        SeatMessage::Heartbeat => StreamMessage::Heartbeat(proto::Heartbeat {}),
+    };
+    proto::StreamSeatUpdatesResponse { message: Some(message), resume_token }
+}
+
+pub fn seat_states(seats: Vec<(SeatId, SeatStatus)>) -> Vec<proto::SeatState> {
+    let seat_state = |(seat_id, status): (SeatId, _)| proto::SeatState {
+        seat_id: seat_id.to_string(),
+        status: seat_status(status).into(),
+    };
+    seats.into_iter().map(seat_state).collect()
+}
+
+pub fn seat_status(status: SeatStatus) -> proto::SeatStatus {
+    match status {
+        SeatStatus::Available => proto::SeatStatus::Available,
+        SeatStatus::Held => proto::SeatStatus::Held,
+        SeatStatus::Sold => proto::SeatStatus::Sold,
+        SeatStatus::Blocked => proto::SeatStatus::Blocked,
+    }
+}
+
+fn area_states(areas: Vec<(AreaId, AreaState)>) -> Vec<proto::AreaState> {
+    let area_state = |(area_id, state): (AreaId, AreaState)| proto::AreaState {
+        area_id: area_id.to_string(),
+        available: signed(state.available),
+        capacity: signed(state.capacity),
+    };
+    areas.into_iter().map(area_state).collect()
+}
+
+pub fn event(event: Event) -> proto::Event {
+    proto::Event {
+        event_id: event.event_id.to_string(),
+        name: event.name,
+        venue: event.venue,
+        city: event.city,
+        start_time: Some(timestamp(event.start_time)),
+        state: match event.state {
+            EventState::Draft => proto::EventState::Draft,
+            EventState::OnSale => proto::EventState::OnSale,
+            EventState::Paused => proto::EventState::Paused,
+            EventState::Closed => proto::EventState::Closed,
+        }
+        .into(),
+        hold_ttl: event.hold_ttl.try_into().ok(),
+        max_hold_time: event.max_hold_time.try_into().ok(),
+        max_units_per_hold: signed(event.max_units_per_hold),
+        max_units_per_holder: signed(event.max_units_per_holder),
+        create_time: Some(timestamp(event.create_time)),
+        update_time: Some(timestamp(event.update_time)),
+    }
+}
+
+pub fn chart(chart: ChartDraft) -> proto::Chart {
+    proto::Chart {
+        price_categories: chart
+            .price_categories
+            .into_iter()
+            .map(|category| proto::PriceCategory {
+                price_category_id: category.price_category_id.to_string(),
+                name: category.name,
+                price: Some(money(category.price)),
+            })
+            .collect(),
+        sections: chart.sections.into_iter().map(section).collect(),
+        areas: areas(chart.areas),
+    }
+}
+
+pub fn section(section: Section) -> proto::Section {
+    proto::Section {
+        section_id: section.section_id.to_string(),
+        name: section.name,
+        rows: section.rows.into_iter().map(row).collect(),
+    }
+}
+
+fn row(row: Row) -> proto::Row {
+    let seats = row.seats.into_iter().map(|seat| proto::Seat {
+        seat_id: seat.seat_id.to_string(),
+        price_category_id: seat.price_category_id.to_string(),
+        accessible: seat.accessible,
+        x: seat.x,
+        y: seat.y,
+    });
+    proto::Row { row_id: row.row_id.to_string(), seats: seats.collect() }
+}
+
+pub fn areas(areas: Vec<Area>) -> Vec<proto::Area> {
+    let area = |area: Area| proto::Area {
+        area_id: area.area_id.to_string(),
+        name: area.name,
+        capacity: signed(area.capacity),
+        price_category_id: area.price_category_id.to_string(),
+    };
+    areas.into_iter().map(area).collect()
+}
+
+fn money(money: Money) -> r#type::Money {
+    let (units, nanos) = money.units_and_nanos();
+    r#type::Money { currency_code: money.currency.to_string(), units, nanos }
+}
+
+fn timestamp(time: OffsetDateTime) -> prost_types::Timestamp {
+    let nanos = i32::try_from(time.nanosecond()).expect("below a thousand million");
+    prost_types::Timestamp { seconds: time.unix_timestamp(), nanos }
+}
+
+/// The contract's counts are signed, as Google's are; ours are far below.
+fn signed(count: u32) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}

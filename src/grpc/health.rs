@@ -1,0 +1,55 @@
+//! The health service, overall and for each service.
+
+use tonic::server::NamedService;
+use tonic_health::{
+    ServingStatus,
+    pb::health_server::{Health, HealthServer},
+    server::{HealthReporter, HealthService},
+};
+
+use super::{catalog::Catalog, reservation::Reservations};
+use crate::proto::{
+    catalog_service_server::CatalogServiceServer,
+    reservation_service_server::ReservationServiceServer,
+};
+
+/// The server as a whole, by the empty name, and its services.
+const SERVICES: [&str; 3] =
+    ["", ReservationServiceServer::<Reservations>::NAME, CatalogServiceServer::<Catalog>::NAME];
+
+/// What the health service says.
+#[derive(Clone)]
+pub struct Serving {
+    reporter: HealthReporter,
+}
+
+impl Serving {
+    /// Not serving yet.
+    pub async fn new() -> Self {
+        let serving = Self { reporter: HealthReporter::new() };
+        serving.set(false).await;
+        serving
+    }
+
+    /// Says whether this server serves.
+    pub async fn set(&self, serving: bool) {
+        let status = match serving {
+            true => ServingStatus::Serving,
+            false => ServingStatus::NotServing,
+        };
+        for service in SERVICES {
+            self.reporter.set_service_status(service, status).await;
+        }
+    }
+
+    /// Ends the streams of those who watch; they have been told the last word.
+    pub async fn end_watches(&self) {
+        for service in SERVICES {
+            self.reporter.clone().clear_service_status(service).await;
+        }
+    }
+
+    pub(super) fn service(&self) -> HealthServer<impl Health + use<>> {
+        HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
+    }
+}

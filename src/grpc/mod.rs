@@ -1,0 +1,104 @@
+//! Room 1, the door: decode, call one flow, encode.
+
+mod catalog;
+pub mod codec;
+mod decode;
+mod encode;
+mod health;
+mod layers;
+mod page_token;
+mod reservation;
+mod status;
+
+pub use health::Serving;
+
+use std::sync::Arc;
+
+use axum::middleware::from_fn;
+use http::HeaderName;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    service::Routes,
+    transport::{Server, server::TcpIncoming},
+};
+use tonic_web::GrpcWebLayer;
+use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
+
+use crate::{
+    flow::Flows,
+    limits::{
+        HTTP2_KEEPALIVE_INTERVAL, HTTP2_KEEPALIVE_TIMEOUT, MAX_REQUEST_BYTES,
+        MAX_STREAMS_PER_CONNECTION,
+    },
+    proto::{
+        FILE_DESCRIPTOR_SET, catalog_service_server::CatalogServiceServer,
+        reservation_service_server::ReservationServiceServer,
+    },
+};
+use catalog::Catalog;
+use reservation::Reservations;
+
+/// Serves until `drain`, then until all calls in flight have ended.
+///
+/// # Errors
+/// Where the transport fails.
+pub async fn serve(
+    listener: TcpListener,
+    flows: Arc<Flows>,
+    serving: &Serving,
+    drain: CancellationToken,
+) -> Result<(), tonic::transport::Error> {
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    Server::builder()
+        .accept_http1(true)
+        .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
+        .http2_keepalive_interval(Some(HTTP2_KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(HTTP2_KEEPALIVE_TIMEOUT))
+        .layer(cors())
+        .layer(GrpcWebLayer::new())
+        .serve_with_incoming_shutdown(
+            routes(flows, serving, drain.clone()),
+            incoming,
+            drain.cancelled_owned(),
+        )
+        .await
+}
+
+fn routes(flows: Arc<Flows>, serving: &Serving, drain: CancellationToken) -> Routes {
+    let reservations = Reservations { flows: flows.clone(), drain };
+    let mut routes = Routes::builder();
+    routes
+        .add_service(ReservationServiceServer::new(reservations))
+        .add_service(
+            CatalogServiceServer::new(Catalog { flows })
+                .max_decoding_message_size(MAX_REQUEST_BYTES),
+        )
+        .add_service(serving.service());
+    let described = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+    routes.add_service(described.build_v1().expect("our own descriptors are good"));
+    let described = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+    routes.add_service(described.build_v1alpha().expect("our own descriptors are good"));
+    // The last one is the first that a call meets.
+    let router = routes
+        .routes()
+        .prepare()
+        .into_axum_router()
+        .layer(from_fn(layers::deadline))
+        .layer(CatchPanicLayer::custom(|_| status::panicked().into_http::<axum::body::Body>()))
+        .layer(from_fn(layers::observe));
+    router.into()
+}
+
+/// Browsers may call from anywhere: there are no cookies to steal.
+fn cors() -> CorsLayer {
+    let exposed = ["grpc-status", "grpc-message", "grpc-status-details-bin"];
+    CorsLayer::very_permissive()
+        .allow_credentials(false)
+        .allow_origin(tower_http::cors::Any)
+        .expose_headers(exposed.map(HeaderName::from_static))
+}

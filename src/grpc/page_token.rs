@@ -1,0 +1,32 @@
+//! Page tokens: the last event of the page before, opaque to callers.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use time::OffsetDateTime;
+
+use crate::domain::EventId;
+
+/// The token of the page after an event.
+pub fn encode((start_time, event_id): &(OffsetDateTime, EventId)) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{} {event_id}", start_time.unix_timestamp_nanos()))
+}
+
+/// The event that a token names; `None` for what is no token of ours.
+pub fn decode(token: &str) -> Option<(OffsetDateTime, EventId)> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
+    let (nanos, event_id) = text.split_once(' ')?;
+    let start_time = OffsetDateTime::from_unix_timestamp_nanos(nanos.parse().ok()?).ok()?;
+    Some((start_time, event_id.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_survives_the_way_out_and_in() {
+        let last = (OffsetDateTime::UNIX_EPOCH, "demo".parse().unwrap());
+        assert_eq!(decode(&encode(&last)), Some(last));
+        assert_eq!(decode("not a token"), None);
+        assert_eq!(decode(""), None);
+    }
+}

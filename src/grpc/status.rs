@@ -1,0 +1,268 @@
+//! From a no, or trouble, to a status: the only file that names a gRPC code.
+//!
+//! Texts and details name what the caller named, never SQL, hosts, keys or
+//! another holder's data. What went wrong inside is logged here, once.
+
+use std::collections::HashMap;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::{
+    domain::{Refusal, SeatStatus, UnitLimit},
+    flow::Error,
+    limits::{MAX_VIOLATION_BYTES, MAX_VIOLATIONS, RETRY_DELAY},
+    proto::ErrorReason,
+};
+
+const DOMAIN: &str = "holdfast";
+const FAULT: &str = "a fault of the server's; its log has the details";
+
+impl From<Error> for Status {
+    /// The status of a flow's error.
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Refused(refusal) => refusal.into(),
+            Error::StoreUnavailable(source) => {
+                tracing::warn!(error = %chain(&*source), "a store is out of reach");
+                let text = "a store is out of reach";
+                retryable(Code::Unavailable, ErrorReason::StoreUnavailable, text)
+            }
+            Error::OutcomeUnknown(source) => {
+                tracing::warn!(error = %chain(&*source), "an outcome is not known");
+                let text = "it may or may not have taken effect: call again with the same ids";
+                retryable(Code::Unavailable, ErrorReason::OutcomeUnknown, text)
+            }
+            Error::Overloaded(source) => {
+                tracing::warn!(error = %chain(&*source), "overloaded");
+                retryable(Code::ResourceExhausted, ErrorReason::Overloaded, "too much at once")
+            }
+            Error::Internal(source) => {
+                tracing::error!(error = %chain(&*source), "a fault of ours");
+                plain(Code::Internal, ErrorReason::Internal, FAULT)
+            }
+        }
+    }
+}
+
+impl From<Refusal> for Status {
+    /// The status of a definite no.
+    fn from(refusal: Refusal) -> Self {
+        let (code, reason) = classify(&refusal);
+        let mut details = ErrorDetails::new();
+        add_violations(&mut details, &refusal);
+        let metadata = metadata(&refusal).map(|(key, value)| (key.to_owned(), value));
+        details.set_error_info(name(reason), DOMAIN, metadata.collect::<HashMap<_, _>>());
+        Self::with_error_details(code, refusal.to_string(), details)
+    }
+}
+
+fn classify(refusal: &Refusal) -> (Code, ErrorReason) {
+    match refusal {
+        Refusal::InvalidField(_) => (Code::InvalidArgument, ErrorReason::InvalidField),
+        Refusal::EventNotFound(_) => (Code::NotFound, ErrorReason::EventNotFound),
+        Refusal::SeatNotFound(_) => (Code::NotFound, ErrorReason::SeatNotFound),
+        Refusal::AreaNotFound(_) => (Code::NotFound, ErrorReason::AreaNotFound),
+        Refusal::HoldNotFound(_) => (Code::NotFound, ErrorReason::HoldNotFound),
+        Refusal::EventIdReused(_) => (Code::AlreadyExists, ErrorReason::EventIdReused),
+        Refusal::SeatIdReused(_) => (Code::AlreadyExists, ErrorReason::SeatIdReused),
+        Refusal::AreaIdReused(_) => (Code::AlreadyExists, ErrorReason::AreaIdReused),
+        Refusal::HoldIdReused(_) => (Code::AlreadyExists, ErrorReason::HoldIdReused),
+        Refusal::PaymentReferenceUsed(_) => {
+            (Code::AlreadyExists, ErrorReason::PaymentReferenceUsed)
+        }
+        Refusal::HoldExpired(_) => (Code::FailedPrecondition, ErrorReason::HoldExpired),
+        Refusal::HoldReleased(_) => (Code::FailedPrecondition, ErrorReason::HoldReleased),
+        Refusal::HoldLost(_) => (Code::FailedPrecondition, ErrorReason::HoldLost),
+        Refusal::HoldConfirming(_) => (Code::FailedPrecondition, ErrorReason::HoldConfirming),
+        Refusal::HoldConfirmed { .. } => (Code::FailedPrecondition, ErrorReason::HoldConfirmed),
+        Refusal::EventNotOnSale { .. } => (Code::FailedPrecondition, ErrorReason::EventNotOnSale),
+        Refusal::LimitExceeded { .. } => {
+            (Code::ResourceExhausted, ErrorReason::HolderLimitExceeded)
+        }
+        Refusal::SeatUnavailable(_) => (Code::FailedPrecondition, ErrorReason::SeatUnavailable),
+        Refusal::InsufficientCapacity(_) => {
+            (Code::FailedPrecondition, ErrorReason::InsufficientCapacity)
+        }
+    }
+}
+
+/// The things meant, by name.
+fn metadata(refusal: &Refusal) -> impl Iterator<Item = (&'static str, String)> {
+    let first = match refusal {
+        Refusal::InvalidField(violations) => ("violations", violations.len().to_string()),
+        Refusal::EventNotFound(id) | Refusal::EventIdReused(id) => ("event_id", id.to_string()),
+        Refusal::SeatNotFound(ids) | Refusal::SeatIdReused(ids) => ("seat_ids", list(ids)),
+        Refusal::AreaNotFound(ids) | Refusal::AreaIdReused(ids) => ("area_ids", list(ids)),
+        Refusal::PaymentReferenceUsed(reference) => ("payment_reference", reference.to_string()),
+        Refusal::HoldNotFound(id)
+        | Refusal::HoldIdReused(id)
+        | Refusal::HoldExpired(id)
+        | Refusal::HoldReleased(id)
+        | Refusal::HoldLost(id)
+        | Refusal::HoldConfirming(id)
+        | Refusal::HoldConfirmed { hold_id: id, .. } => ("hold_id", id.to_string()),
+        Refusal::EventNotOnSale { event_id, .. } => ("event_id", event_id.to_string()),
+        Refusal::LimitExceeded { limit, .. } => ("limit", limit.to_string()),
+        Refusal::SeatUnavailable(seats) => ("unavailable_seats", seats.len().to_string()),
+        Refusal::InsufficientCapacity(areas) => ("short_areas", areas.len().to_string()),
+    };
+    let second = match refusal {
+        Refusal::HoldConfirmed { order_id, .. } => Some(("order_id", order_id.to_string())),
+        Refusal::EventNotOnSale { state, .. } => Some(("state", state.as_str().to_owned())),
+        _ => None,
+    };
+    [first].into_iter().chain(second)
+}
+
+/// Everything that stands against the request, one by one.
+fn add_violations(details: &mut ErrorDetails, refusal: &Refusal) {
+    match refusal {
+        Refusal::InvalidField(violations) => {
+            let kept = within_bounds(violations, |v| v.field.len() + v.description.len());
+            for violation in kept {
+                details.add_bad_request_violation(&violation.field, &violation.description);
+            }
+        }
+        Refusal::LimitExceeded { which, limit, used, asked } => {
+            let (subject, text) = match which {
+                UnitLimit::PerHold => ("max_units_per_hold", format!("{asked} asked of {limit}")),
+                UnitLimit::PerHolder => {
+                    ("max_units_per_holder", format!("{asked} asked beside {used} of {limit}"))
+                }
+            };
+            details.add_quota_failure_violation(subject, text);
+        }
+        Refusal::SeatUnavailable(seats) => {
+            for (seat_id, status) in within_bounds(seats, |(id, _)| id.as_str().len() + 20) {
+                let (kind, text) = unavailable(*status);
+                details.add_precondition_failure_violation(kind, seat_id.as_str(), text);
+            }
+        }
+        Refusal::InsufficientCapacity(areas) => {
+            for area in within_bounds(areas, |area| area.area_id.as_str().len() + 40) {
+                let text = format!("{} asked, {} available", area.asked, area.available);
+                let area_id = area.area_id.as_str();
+                details.add_precondition_failure_violation("AREA_CAPACITY", area_id, text);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// For a request that is no Protocol Buffers message of its type.
+pub fn not_protobuf() -> Status {
+    Refusal::field("", "the request is no message of the method's type").into()
+}
+
+/// For a caller whose deadline passed first.
+pub fn deadline_exceeded() -> Status {
+    let text = "the deadline passed; a mutation may still take effect: ask again with the same ids";
+    plain(Code::DeadlineExceeded, ErrorReason::DeadlineExceeded, text)
+}
+
+/// For a stream that ends because this server goes away.
+pub fn draining() -> Status {
+    let text = "this server goes away; resume at another one with the last resume_token";
+    retryable(Code::Unavailable, ErrorReason::ServerDraining, text)
+}
+
+/// For a call that panicked.
+pub fn panicked() -> Status {
+    plain(Code::Internal, ErrorReason::Internal, FAULT)
+}
+
+/// A status that was made below us, without its reason: one with it.
+pub fn with_reason(status: Status) -> Status {
+    if !status.details().is_empty() {
+        return status;
+    }
+    match status.code() {
+        Code::Unimplemented => {
+            plain(Code::Unimplemented, ErrorReason::MethodNotFound, "the server has no such method")
+        }
+        // tonic's, for a message over the limit.
+        Code::OutOfRange => Refusal::field("", "the request is too long").into(),
+        Code::ResourceExhausted => {
+            retryable(Code::ResourceExhausted, ErrorReason::Overloaded, "too much at once")
+        }
+        Code::InvalidArgument => Refusal::field("", "the request is malformed").into(),
+        _ => status,
+    }
+}
+
+/// A code's name, as the gRPC documents have it.
+pub fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+fn plain(code: Code, reason: ErrorReason, text: &str) -> Status {
+    let details = ErrorDetails::with_error_info(name(reason), DOMAIN, HashMap::new());
+    Status::with_error_details(code, text, details)
+}
+
+fn retryable(code: Code, reason: ErrorReason, text: &str) -> Status {
+    let mut details = ErrorDetails::with_error_info(name(reason), DOMAIN, HashMap::new());
+    details.set_retry_info(Some(RETRY_DELAY));
+    Status::with_error_details(code, text, details)
+}
+
+fn name(reason: ErrorReason) -> &'static str {
+    reason.as_str_name().trim_start_matches("ERROR_REASON_")
+}
+
+fn unavailable(status: SeatStatus) -> (&'static str, &'static str) {
+    match status {
+        SeatStatus::Held => ("SEAT_HELD", "held"),
+        SeatStatus::Sold => ("SEAT_SOLD", "sold"),
+        SeatStatus::Blocked => ("SEAT_BLOCKED", "blocked"),
+        SeatStatus::Available => ("SEAT_AVAILABLE", "available"),
+    }
+}
+
+/// As many as one status may carry: clients accept 8 KiB of headers.
+fn within_bounds<T>(violations: &[T], bytes: impl Fn(&T) -> usize) -> &[T] {
+    let mut sum = 0;
+    let fits = |violation: &T| {
+        sum += bytes(violation);
+        sum <= MAX_VIOLATION_BYTES
+    };
+    let count = violations.iter().take(MAX_VIOLATIONS).map(fits).take_while(|&fits| fits).count();
+    &violations[..count]
+}
+
+/// Ids, as many as one status may carry.
+fn list<T: ToString>(ids: &[T]) -> String {
+    let ids: Vec<String> = ids.iter().map(T::to_string).collect();
+    within_bounds(&ids, |id| id.len() + 1).join(",")
+}
+
+/// An error and all that it came from.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,72 @@
+//! An event's rules and the size of its chart, as the scripts need them.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_tuple::Serialize_tuple;
+
+use super::{
+    Error, Holds, Reply,
+    script::{Verb, verb},
+};
+use crate::domain::{Epoch, Event, EventId};
+
+static CONFIGURE: Verb = verb!("configure");
+
+/// The rules that scripts check: a MessagePack array in this order, which
+/// `configure.lua` and `load.lua` name too.
+#[derive(Debug, Clone, Serialize_tuple)]
+pub struct Rules {
+    /// Counts the changes of an event and its chart; the highest is in force.
+    revision: u64,
+    state: &'static str,
+    hold_ttl_ms: u64,
+    max_hold_ms: u64,
+    max_units_per_hold: u32,
+    max_units_per_holder: u32,
+}
+
+impl Rules {
+    pub fn new(event: &Event, revision: u64) -> Self {
+        let to_ms = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            revision,
+            state: event.state.as_str(),
+            hold_ttl_ms: to_ms(event.hold_ttl),
+            max_hold_ms: to_ms(event.max_hold_time),
+            max_units_per_hold: event.max_units_per_hold,
+            max_units_per_holder: event.max_units_per_holder,
+        }
+    }
+}
+
+/// What Redis must know of an event beside who has which seat.
+#[derive(Debug, Clone)]
+pub struct Configuration {
+    pub rules: Rules,
+    pub seat_count: usize,
+    /// Units of each area, by its index.
+    pub capacities: Vec<u32>,
+}
+
+#[derive(Serialize)]
+struct Request<'a> {
+    epoch: Epoch,
+    rules: &'a Rules,
+    seat_count: usize,
+    areas: &'a [u32],
+}
+
+impl Holds {
+    /// Brings an event up to a revision; answers whether it was behind.
+    pub async fn configure(
+        &self,
+        event_id: &EventId,
+        epoch: Epoch,
+        configuration: &Configuration,
+    ) -> Result<Reply<bool>, Error> {
+        let Configuration { rules, seat_count, capacities } = configuration;
+        let request = Request { epoch, rules, seat_count: *seat_count, areas: capacities };
+        self.run(&CONFIGURE, event_id, &request).await
+    }
+}

@@ -1,0 +1,73 @@
+//! What can go wrong on the way to Redis, by what it means for the caller.
+
+use deadpool_redis::{
+    PoolError,
+    redis::{ErrorKind, RedisError, ServerErrorKind},
+};
+
+/// A call to Redis that has no answer to give.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configured URL cannot be used.
+    #[error("the Redis URL cannot be used")]
+    Url(#[source] RedisError),
+    /// Nothing was changed: Redis was not reached, or said that it cannot
+    /// serve.
+    #[error("Redis is out of reach")]
+    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The call was sent and its answer did not come.
+    #[error("Redis did not answer")]
+    Unknown(#[source] RedisError),
+    /// Nothing was changed: Redis is at its memory limit.
+    #[error("Redis is out of memory")]
+    Full(#[source] RedisError),
+    /// A script failed: a fault of ours.
+    #[error("Redis refused a command")]
+    Refused(#[source] RedisError),
+    /// A value that is not what this program writes.
+    #[error("Redis holds a value that cannot be read")]
+    Corrupt(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// For a failure before the command was sent.
+    pub(super) fn unreachable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Unreachable(error.into())
+    }
+
+    /// For a value that cannot be decoded.
+    pub(super) fn corrupt(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Corrupt(error.into())
+    }
+}
+
+impl From<RedisError> for Error {
+    /// For a failure after the command was sent.
+    fn from(error: RedisError) -> Self {
+        match error.kind() {
+            ErrorKind::Server(
+                ServerErrorKind::BusyLoading
+                | ServerErrorKind::ReadOnly
+                | ServerErrorKind::MasterDown
+                | ServerErrorKind::ClusterDown
+                | ServerErrorKind::TryAgain
+                | ServerErrorKind::Moved
+                | ServerErrorKind::Ask,
+            ) => Self::unreachable(error),
+            _ if error.code() == Some("OOM") => Self::Full(error),
+            _ if error.code() == Some("MISCONF") || error.code() == Some("BUSY") => {
+                Self::unreachable(error)
+            }
+            ErrorKind::Server(_) | ErrorKind::Extension => Self::Refused(error),
+            ErrorKind::UnexpectedReturnType | ErrorKind::Parse => Self::corrupt(error),
+            _ if error.is_connection_refusal() => Self::unreachable(error),
+            _ => Self::Unknown(error),
+        }
+    }
+}
+
+impl From<PoolError> for Error {
+    fn from(error: PoolError) -> Self {
+        Self::unreachable(error)
+    }
+}

@@ -1,0 +1,54 @@
+//! Every key that Holdfast has in Redis.
+//!
+//! All keys of an event share the hash tag `{event_id}`, so that they live in
+//! one slot and one script can change them together. Event ids have no braces.
+//!
+//! | key | type | field or member | value |
+//! |---|---|---|---|
+//! | `meta` | hash | `epoch`, `seq`, `revision`, `seat_count` | the event's position and how much of its chart Redis knows |
+//! | | | `state`, `hold_ttl_ms`, `max_hold_ms`, `max_units_per_hold`, `max_units_per_holder` | the rules that the scripts check |
+//! | `seats` | hash | seat index | `H` or `S` and the hold's 32 hexadecimal digits, or `B`; an available seat has no field |
+//! | `holds` | hash | hold id, 32 hexadecimal digits | [`crate::domain::HoldRecord`] in MessagePack; kept for a while after the hold ended |
+//! | `due` | sorted set | hold id | when the hold is due to be ended, in ms of Redis' clock |
+//! | `areas` | hash | `f<index>`, `c<index>` | free units and capacity |
+//! | `holders` | hash | holder id | units held and owned together |
+//! | `log` | stream | id `<epoch>-<seq>` | [`super::log::LogEntry`] |
+
+use crate::domain::EventId;
+
+/// The keys of one event, in the order in which every script gets them as
+/// `KEYS`.
+pub fn of_event(event_id: &EventId) -> [String; 7] {
+    ["meta", "seats", "holds", "due", "areas", "holders", "log"].map(|kind| key(event_id, kind))
+}
+
+/// The event's log.
+pub fn log(event_id: &EventId) -> String {
+    key(event_id, "log")
+}
+
+/// The event's holds, ended ones included.
+pub fn holds(event_id: &EventId) -> String {
+    key(event_id, "holds")
+}
+
+/// The event's position and rules.
+pub fn meta(event_id: &EventId) -> String {
+    key(event_id, "meta")
+}
+
+fn key(event_id: &EventId, kind: &str) -> String {
+    format!("hf:{{{event_id}}}:{kind}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_keys_of_an_event_share_its_hash_tag() {
+        let event_id: EventId = "demo".parse().unwrap();
+        assert_eq!(log(&event_id), "hf:{demo}:log");
+        assert!(of_event(&event_id).iter().all(|key| key.starts_with("hf:{demo}:")));
+    }
+}

@@ -1,0 +1,157 @@
+//! The event's log: what changed, in order, with what the journal and the
+//! stream need to follow.
+
+use std::time::Duration;
+
+use deadpool_redis::redis::{
+    FromRedisValue, Value,
+    aio::MultiplexedConnection,
+    cmd,
+    streams::{StreamId, StreamRangeReply, StreamReadReply},
+};
+use serde::de::DeserializeOwned;
+
+use super::{Error, Holds, keys, snapshot::area_state};
+use crate::domain::{
+    AreaIndex, AreaState, EventId, HoldId, HoldRecord, Position, SeatIndex, SeatStatus,
+};
+use crate::limits::FEED_BLOCK;
+
+/// One change.
+#[derive(Debug, Clone, Default)]
+pub struct LogEntry {
+    pub position: Position,
+    /// Redis' clock, ms since 1970.
+    pub at_ms: i64,
+    /// Runs of seats that took a status, in order.
+    pub seats: Vec<(SeatStatus, Vec<SeatIndex>)>,
+    /// Areas as they are now.
+    pub areas: Vec<(AreaIndex, AreaState)>,
+    /// Holds that were made or changed, as they are now.
+    pub holds: Vec<(HoldId, HoldRecord)>,
+    /// Holds that were expired in passing, by a caller who wanted their seats.
+    pub expired: Vec<HoldId>,
+    /// The event's state was built anew: forget all before.
+    pub reset: bool,
+}
+
+impl LogEntry {
+    fn decode(entry: &StreamId) -> Result<Self, Error> {
+        let position =
+            Position::parse(&entry.id).ok_or_else(|| Error::corrupt("a log id is no position"))?;
+        let areas: Vec<(AreaIndex, i64, i64)> = field(entry, "areas")?;
+        Ok(Self {
+            position,
+            at_ms: entry.get("at").unwrap_or_default(),
+            seats: field(entry, "seats")?,
+            areas: areas.into_iter().map(|(i, free, all)| (i, area_state((free, all)))).collect(),
+            holds: field(entry, "holds")?,
+            expired: field(entry, "expired")?,
+            reset: entry.contains_key("reset"),
+        })
+    }
+}
+
+fn field<T: DeserializeOwned>(entry: &StreamId, name: &str) -> Result<Vec<T>, Error> {
+    match entry.map.get(name) {
+        None => Ok(Vec::new()),
+        Some(Value::BulkString(bytes)) => rmp_serde::from_slice(bytes).map_err(Error::corrupt),
+        Some(_) => Err(Error::corrupt("a log field is no text")),
+    }
+}
+
+fn decode_all(ids: &[StreamId]) -> Result<Vec<LogEntry>, Error> {
+    ids.iter().map(LogEntry::decode).collect()
+}
+
+impl Holds {
+    /// The entries after a position, oldest first.
+    pub async fn read_log(
+        &self,
+        event_id: &EventId,
+        after: Position,
+        count: usize,
+    ) -> Result<Vec<LogEntry>, Error> {
+        let mut connection = self.control().await?;
+        let reply: StreamRangeReply = cmd("XRANGE")
+            .arg(keys::log(event_id))
+            .arg(format!("({after}"))
+            .arg("+")
+            .arg("COUNT")
+            .arg(count)
+            .query_async(&mut connection)
+            .await?;
+        decode_all(&reply.ids)
+    }
+
+    /// The last entries up to a position, oldest first.
+    pub async fn read_log_end(
+        &self,
+        event_id: &EventId,
+        until: Position,
+        count: usize,
+    ) -> Result<Vec<LogEntry>, Error> {
+        let mut connection = self.control().await?;
+        let reply: StreamRangeReply = cmd("XREVRANGE")
+            .arg(keys::log(event_id))
+            .arg(until.to_string())
+            .arg("-")
+            .arg("COUNT")
+            .arg(count)
+            .query_async(&mut connection)
+            .await?;
+        let mut entries = decode_all(&reply.ids)?;
+        entries.reverse();
+        Ok(entries)
+    }
+
+    /// Forgets the entries before a position.
+    pub async fn trim_log(&self, event_id: &EventId, before: Position) -> Result<u64, Error> {
+        let mut connection = self.control().await?;
+        let trimmed = cmd("XTRIM")
+            .arg(keys::log(event_id))
+            .arg("MINID")
+            .arg("~")
+            .arg(before.to_string())
+            .query_async(&mut connection)
+            .await?;
+        Ok(trimmed)
+    }
+
+    /// A reader of its own that waits for what comes.
+    pub async fn tail_log(&self, event_id: &EventId) -> Result<LogTail, Error> {
+        let connection = self.links.dedicated(FEED_BLOCK).await?;
+        Ok(LogTail { connection, key: keys::log(event_id) })
+    }
+}
+
+/// A connection that follows one log.
+pub struct LogTail {
+    connection: MultiplexedConnection,
+    key: String,
+}
+
+impl LogTail {
+    /// The next entries after a position; empty where none came within
+    /// [`FEED_BLOCK`]. It reads on from a position that is known, never from
+    /// "what comes next": entries in between would be lost.
+    pub async fn next(&mut self, after: Position, count: usize) -> Result<Vec<LogEntry>, Error> {
+        let block = u64::try_from(Duration::as_millis(&FEED_BLOCK)).unwrap_or(u64::MAX);
+        let reply: Value = cmd("XREAD")
+            .arg("COUNT")
+            .arg(count)
+            .arg("BLOCK")
+            .arg(block)
+            .arg("STREAMS")
+            .arg(&self.key)
+            .arg(after.to_string())
+            .query_async(&mut self.connection)
+            .await?;
+        if reply == Value::Nil {
+            return Ok(Vec::new());
+        }
+        let reply = StreamReadReply::from_redis_value(reply).map_err(Error::corrupt)?;
+        let entries = reply.keys.iter().map(|key| decode_all(&key.ids));
+        Ok(entries.collect::<Result<Vec<_>, _>>()?.concat())
+    }
+}

@@ -1,0 +1,32 @@
+#!lua
+-- Brings an event's rules and the size of its chart up to a revision. An older
+-- revision than the one in force changes nothing.
+--
+-- Input:  rules: {revision, state, hold_ttl_ms, max_hold_ms,
+--         max_units_per_hold, max_units_per_holder}; seat_count; areas: the
+--         capacity of each.
+-- Output: whether anything changed.
+-- Events: new seats are available, areas have grown.
+
+local refused = fenced_off()
+if refused then return refused end
+
+local meta = redis.call('HMGET', META, 'revision', 'seat_count')
+if tonumber(meta[1]) >= request.rules[1] then return done(false) end
+
+redis.call('HSET', META, 'revision', request.rules[1], 'state', request.rules[2],
+  'hold_ttl_ms', request.rules[3], 'max_hold_ms', request.rules[4],
+  'max_units_per_hold', request.rules[5], 'max_units_per_holder', request.rules[6],
+  'seat_count', request.seat_count)
+local added = {}
+for seat = tonumber(meta[2]), request.seat_count - 1 do added[#added + 1] = seat end
+changed_seats(AVAILABLE, added)
+for i, capacity in ipairs(request.areas) do
+  local area = i - 1
+  local before = tonumber(redis.call('HGET', AREAS, 'c' .. area)) or 0
+  redis.call('HSET', AREAS, 'c' .. area, capacity)
+  redis.call('HINCRBY', AREAS, 'f' .. area, 0)
+  take_area(area, before - capacity)
+end
+log_change()
+return done(true)

@@ -1,0 +1,54 @@
+#!lua flags=allow-oom
+-- Ends holds by the outcomes that Postgres has decided.
+--
+-- Input:  holds: {hold_id, state, order, seats} each; state is S (confirmed, by
+--         order), or R, E, L: free again. The seats serve where Redis does not
+--         know the hold.
+-- Output: the record of each hold that Redis knows.
+-- Events: what became of the seats and areas.
+
+local refused = fenced_off()
+if refused then return refused end
+
+-- Postgres is the truth: whatever a seat was here, it is sold now.
+local function sell_seats(id, seats)
+  if #seats == 0 then return end
+  local sold, fields = {}, {}
+  for i, value in ipairs(redis.call('HMGET', SEATS, unpack(seats))) do
+    if not value or value:sub(1, 1) ~= SOLD then
+      sold[#sold + 1] = seats[i]
+      fields[#fields + 1] = seats[i]
+      fields[#fields + 1] = SOLD .. id
+    end
+  end
+  if #fields > 0 then redis.call('HSET', SEATS, unpack(fields)) end
+  changed_seats(SOLD, sold)
+end
+
+local function sell(id, hold, order, seats)
+  sell_seats(id, seats)
+  if hold and hold[STATE] ~= CONFIRMED then
+    if hold[STATE] ~= ACTIVE and hold[STATE] ~= CONFIRMING then
+      -- Its items had gone back on sale here; take them again.
+      for _, part in ipairs(hold[AREAS_HELD]) do take_area(part[AREA], part[QUANTITY]) end
+      count_units(hold[HOLDER], unit_count(hold))
+    end
+    hold[STATE], hold[ENDED], hold[ORDER] = CONFIRMED, now, order
+    put(id, hold)
+    redis.call('ZREM', DUE, id)
+  end
+end
+
+local records = {}
+for _, ended in ipairs(request.holds) do
+  local id, state = ended[1], ended[2]
+  local hold = hold_of(id)
+  if state == CONFIRMED then
+    sell(id, hold, ended[3], hold and hold[SEATS_HELD] or ended[4])
+  elseif hold and (hold[STATE] == ACTIVE or hold[STATE] == CONFIRMING) then
+    give_back(id, hold, state)
+  end
+  if hold then records[#records + 1] = hold end
+end
+log_change()
+return done(records)

@@ -1,0 +1,31 @@
+#!lua flags=allow-oom
+-- Builds an event's state anew from what Postgres has, in a higher epoch.
+--
+-- Input:  rules, seat_count, areas as in configure, each area {free, capacity};
+--         blocked: seats; sold: {seat, hold_id} each; holds: {hold_id, record}
+--         each; holders: {holder, units} each.
+-- Output: Loaded, or {Stale = epoch}: Redis has this epoch, or a higher one.
+-- Events: reset, as the first entry of the epoch's log.
+
+local epoch = tonumber(redis.call('HGET', META, 'epoch'))
+if epoch and epoch >= request.epoch then return done({Stale = epoch}) end
+
+redis.call('DEL', unpack(KEYS))
+for _, seat in ipairs(request.blocked) do redis.call('HSET', SEATS, seat, BLOCKED) end
+for _, sold in ipairs(request.sold) do redis.call('HSET', SEATS, sold[1], SOLD .. sold[2]) end
+for i, state in ipairs(request.areas) do
+  redis.call('HSET', AREAS, 'f' .. (i - 1), state[1], 'c' .. (i - 1), state[2])
+end
+for _, holder in ipairs(request.holders) do redis.call('HSET', HOLDERS, holder[1], holder[2]) end
+for _, live in ipairs(request.holds) do
+  local id, hold = live[1], live[2]
+  for _, seat in ipairs(hold[SEATS_HELD]) do redis.call('HSET', SEATS, seat, HELD .. id) end
+  put(id, hold)
+  redis.call('ZADD', DUE, hold[EXPIRES], id)
+end
+redis.call('HSET', META, 'epoch', request.epoch, 'seq', 0, 'revision', request.rules[1],
+  'state', request.rules[2], 'hold_ttl_ms', request.rules[3], 'max_hold_ms', request.rules[4],
+  'max_units_per_hold', request.rules[5], 'max_units_per_holder', request.rules[6],
+  'seat_count', request.seat_count)
+redis.call('XADD', LOG, request.epoch .. '-0', 'at', now, 'reset', 1)
+return done('Loaded')

@@ -1,0 +1,128 @@
+-- What all scripts share; each script is this text and its own.
+--
+-- Input:  ARGV[1], a MessagePack map; its field epoch is the caller's epoch.
+-- Output: a MessagePack value: 'NotLoaded', {Epoch = the epoch that Redis has},
+--         or {Done = what the script's own header says}.
+
+local META, SEATS, HOLDS, DUE, AREAS, HOLDERS, LOG = unpack(KEYS)
+local request = cmsgpack.unpack(ARGV[1])
+
+-- Positions in a hold's record.
+local HOLDER, FINGERPRINT, STATE, CREATED, EXPIRES, ENDED = 1, 2, 3, 4, 5, 6
+local SEATS_HELD, AREAS_HELD, ORDER = 7, 8, 9
+-- Positions in each of AREAS_HELD: the area, its units now, and at first.
+local AREA, QUANTITY, AT_FIRST = 1, 2, 3
+
+-- States of a hold.
+local ACTIVE, CONFIRMING, CONFIRMED, EXPIRED = 'A', 'C', 'S', 'E'
+-- Statuses of a seat.
+local AVAILABLE, HELD, SOLD, BLOCKED = 'A', 'H', 'S', 'B'
+
+-- Redis' clock is the only one that counts for expiry; read once a script.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local function done(answer)
+  return cmsgpack.pack({Done = answer})
+end
+
+-- Why this script must not run, if it must not: the event is not here, or not
+-- in the caller's epoch.
+local function fenced_off()
+  local epoch = tonumber(redis.call('HGET', META, 'epoch'))
+  if not epoch then return cmsgpack.pack('NotLoaded') end
+  if epoch ~= request.epoch then return cmsgpack.pack({Epoch = epoch}) end
+end
+
+local function hold_of(id)
+  local packed = redis.call('HGET', HOLDS, id)
+  return packed and cmsgpack.unpack(packed)
+end
+
+local function put(id, hold)
+  redis.call('HSET', HOLDS, id, cmsgpack.pack(hold))
+end
+
+-- The holder's hold, and what it is at by the clock. Another holder's hold is
+-- told exactly as one that does not exist.
+local function find(id, holder)
+  local hold = hold_of(id)
+  if not hold or hold[HOLDER] ~= holder then return nil end
+  if hold[STATE] == ACTIVE and hold[EXPIRES] <= now then return hold, EXPIRED end
+  return hold, hold[STATE]
+end
+
+local function unit_count(hold)
+  local sum = #hold[SEATS_HELD]
+  for _, part in ipairs(hold[AREAS_HELD]) do sum = sum + part[QUANTITY] end
+  return sum
+end
+
+local function count_units(holder, delta)
+  if delta ~= 0 and redis.call('HINCRBY', HOLDERS, holder, delta) <= 0 then
+    redis.call('HDEL', HOLDERS, holder)
+  end
+end
+
+-- The change that a script makes, gathered while it is made and written to the
+-- log at its end: runs of seats that took a status, in order; areas touched;
+-- holds as they are now; holds that expired in passing.
+local change = {seats = {}, areas = {}, touched = {}, holds = {}, expired = {}}
+
+local function changed_seats(status, seats)
+  if #seats > 0 then change.seats[#change.seats + 1] = {status, seats} end
+end
+
+local function take_area(area, quantity)
+  if quantity ~= 0 then
+    redis.call('HINCRBY', AREAS, 'f' .. area, -quantity)
+    change.touched[area] = true
+  end
+end
+
+-- Takes back those of the seats that are the hold's.
+local function free_seats(id, seats)
+  if #seats == 0 then return end
+  local freed = {}
+  for i, value in ipairs(redis.call('HMGET', SEATS, unpack(seats))) do
+    if value == HELD .. id then freed[#freed + 1] = seats[i] end
+  end
+  if #freed > 0 then redis.call('HDEL', SEATS, unpack(freed)) end
+  changed_seats(AVAILABLE, freed)
+end
+
+-- Ends a hold whose items go back on sale.
+local function give_back(id, hold, state)
+  free_seats(id, hold[SEATS_HELD])
+  for _, part in ipairs(hold[AREAS_HELD]) do take_area(part[AREA], -part[QUANTITY]) end
+  count_units(hold[HOLDER], -unit_count(hold))
+  hold[STATE], hold[ENDED] = state, now
+  put(id, hold)
+  redis.call('ZREM', DUE, id)
+end
+
+-- Frees a hold that ran out, for a caller who wants what it had.
+local function expire_in_passing(id, hold)
+  give_back(id, hold, EXPIRED)
+  change.expired[#change.expired + 1] = id
+end
+
+-- Writes the change to the log, if there is one. The id makes Redis refuse an
+-- entry that would go back in time.
+local function log_change(fields)
+  for area in pairs(change.touched) do
+    local state = redis.call('HMGET', AREAS, 'f' .. area, 'c' .. area)
+    change.areas[#change.areas + 1] = {area, tonumber(state[1]), tonumber(state[2])}
+  end
+  local entry = fields or {}
+  for _, part in ipairs({'seats', 'areas', 'holds', 'expired'}) do
+    if #change[part] > 0 then
+      entry[#entry + 1] = part
+      entry[#entry + 1] = cmsgpack.pack(change[part])
+    end
+  end
+  if #entry > 0 then
+    local seq = redis.call('HINCRBY', META, 'seq', 1)
+    redis.call('XADD', LOG, request.epoch .. '-' .. seq, 'at', now, unpack(entry))
+  end
+end

@@ -1,0 +1,61 @@
+//! Room 4, Redis: who holds a seat now.
+//!
+//! One method per script, one script per verb (`lua/<verb>.lua`). A script
+//! checks everything before its first write, and writes the change and its log
+//! entry together. Every script can be run again with the same input without
+//! harm, so a call whose connection broke is made once more.
+
+mod block_seats;
+mod configure;
+mod confirm;
+mod control;
+mod due_holds;
+mod error;
+mod extend_hold;
+mod finish;
+mod get_hold;
+mod hold;
+mod keys;
+mod link;
+mod load;
+mod log;
+mod release;
+mod script;
+mod snapshot;
+
+pub use block_seats::BlockReply;
+pub use configure::{Configuration, Rules};
+pub use confirm::ConfirmReply;
+pub use due_holds::DueHolds;
+pub use error::Error;
+pub use extend_hold::ExtendReply;
+pub use finish::Ended;
+pub use hold::{HoldArgs, HoldReply};
+pub use link::Incarnation;
+pub use load::{LoadArgs, LoadReply};
+pub use log::{LogEntry, LogTail};
+pub use release::ReleaseReply;
+pub use script::Reply;
+pub use snapshot::Snapshot;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use link::Links;
+
+/// The way to Redis: long-lived multiplexed connections for the hot path, a
+/// pool for jobs and probes, and a connection of its own for each log tail.
+pub struct Holds {
+    links: Links,
+    pool: deadpool_redis::Pool,
+}
+
+impl Holds {
+    /// Takes the URL of a Redis server; connects when first used.
+    ///
+    /// # Errors
+    /// [`Error::Url`] where the URL is none of Redis'.
+    pub fn new(url: &SecretString) -> Result<Self, Error> {
+        let url = url.expose_secret();
+        Ok(Self { links: Links::new(url)?, pool: control::pool(url)? })
+    }
+}

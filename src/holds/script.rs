@@ -1,0 +1,64 @@
+//! How a script is called and its answer read.
+
+use std::sync::LazyLock;
+
+use deadpool_redis::redis::Script;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{Error, Holds, keys};
+use crate::domain::{Epoch, EventId};
+
+/// The answer of a script that is fenced by the epoch.
+#[derive(Debug, Deserialize)]
+pub enum Reply<T> {
+    /// Redis does not have the event.
+    NotLoaded,
+    /// Redis has the event in another epoch than the caller.
+    Epoch(Epoch),
+    Done(T),
+}
+
+/// A script of `lua/`, compiled in.
+pub(super) struct Verb(LazyLock<Script>);
+
+impl Verb {
+    pub(super) const fn new(script: fn() -> Script) -> Self {
+        Self(LazyLock::new(script))
+    }
+}
+
+/// The script `lua/<name>.lua` with the prelude before it.
+macro_rules! verb {
+    ($name:literal) => {
+        crate::holds::script::Verb::new(|| {
+            crate::holds::script::with_prelude(include_str!(concat!("lua/", $name, ".lua")))
+        })
+    };
+}
+pub(super) use verb;
+
+/// A script's text with the prelude in place. Its first line, the shebang with
+/// its flags, stays the first.
+pub(super) fn with_prelude(text: &str) -> Script {
+    let (shebang, body) = text.split_once('\n').unwrap_or((text, ""));
+    Script::new(&format!("{shebang}\n{}\n{body}", include_str!("lua/prelude.lua")))
+}
+
+impl Holds {
+    /// Runs a verb's script on an event, with `args` as its request.
+    pub(super) async fn run<T: DeserializeOwned>(
+        &self,
+        verb: &Verb,
+        event_id: &EventId,
+        args: &impl Serialize,
+    ) -> Result<Reply<T>, Error> {
+        let request = rmp_serde::to_vec_named(args).map_err(Error::corrupt)?;
+        let mut invocation = verb.0.prepare_invoke();
+        for key in keys::of_event(event_id) {
+            invocation.key(key);
+        }
+        invocation.arg(request);
+        let answer: Vec<u8> = self.links.invoke(event_id.as_str(), &invocation).await?;
+        rmp_serde::from_slice(&answer).map_err(Error::corrupt)
+    }
+}

@@ -1,0 +1,32 @@
+//! Room 7, the clockwork: one table of jobs, run by cron.
+//!
+//! Every server runs all of them: each is safe with any number of servers, and
+//! nothing waits for one to have run. The scheduler is watched: where it stops
+//! firing, health says so and it is started anew.
+
+mod expire_holds;
+mod journal_holds;
+mod prune;
+mod repeat_outbox;
+mod scheduler;
+
+pub use scheduler::Jobs;
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+
+use crate::flow::{Error, Flows};
+
+/// A flow and when it runs.
+#[derive(Clone, Copy)]
+struct Job {
+    name: &'static str,
+    /// Seconds, minutes, hours, day of month, month, day of week.
+    cron: &'static str,
+    /// From one run to the next, as `cron` has it.
+    period: Duration,
+    run: fn(Arc<Flows>) -> BoxFuture<'static, Result<(), Error>>,
+}
+
+const TABLE: [Job; 4] = [expire_holds::JOB, journal_holds::JOB, repeat_outbox::JOB, prune::JOB];

@@ -1,0 +1,104 @@
+//! A new epoch: the point from which an event's state in Redis is built anew.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use scoped_futures::ScopedFutureExt;
+
+use super::{
+    Error, Ledger,
+    events::{event_columns, event_from_row, parse, to_u32, unsigned},
+    journal::{hold_columns, hold_from_row},
+    seats::to_i64,
+};
+use crate::domain::{Epoch, Event, EventId, HoldId, HoldRecord, HolderId, Refusal, SeatIndex};
+
+/// All that Postgres knows of an event, at the beginning of an epoch.
+#[derive(Debug, Clone)]
+pub struct Foundation {
+    pub event: Event,
+    pub revision: u64,
+    pub epoch: Epoch,
+    pub seat_count: usize,
+    pub blocked: Vec<SeatIndex>,
+    pub sold: Vec<(SeatIndex, HoldId)>,
+    /// Capacity and units sold of each area, by its index.
+    pub areas: Vec<(u32, u32)>,
+    /// Holds that have neither ended nor run out, the latest last.
+    pub holds: Vec<(HoldId, HoldRecord)>,
+    /// Units that each holder owns.
+    pub owned: HashMap<HolderId, u32>,
+}
+
+impl Ledger {
+    /// Begins an epoch above both what the event had and `at_least`.
+    ///
+    /// The update waits for every sale that is under way in the epoch before,
+    /// and every later one of that epoch finds itself fenced off: so what is
+    /// read after it, in the same transaction, is all that the old epoch will
+    /// ever have sold.
+    ///
+    /// # Errors
+    /// [`Refusal::EventNotFound`].
+    pub async fn begin_epoch(
+        &self,
+        event_id: &EventId,
+        at_least: Epoch,
+        incarnation: &str,
+    ) -> Result<Foundation, Error> {
+        const BEGIN: &str = concat!(
+            "-- begin_epoch
+            UPDATE events SET epoch = greatest(epoch, $2) + 1, incarnation = $3
+            WHERE event_id = $1 RETURNING ",
+            event_columns!(),
+            ", revision, epoch,
+            (SELECT count(*) FROM seats s WHERE s.event_id = events.event_id)"
+        );
+        const BLOCKED: &str = "-- begin_epoch: blocked
+            SELECT seat_index FROM seats WHERE event_id = $1 AND blocked";
+        const SOLD: &str = "-- begin_epoch: sold
+            SELECT seat_index, hold_id, holder_id FROM tickets JOIN orders USING (order_id)
+            WHERE tickets.event_id = $1";
+        const AREAS: &str = "-- begin_epoch: areas
+            SELECT capacity, sold FROM areas WHERE event_id = $1 ORDER BY area_index";
+        const HOLDS: &str = concat!(
+            "-- begin_epoch: holds\nSELECT ",
+            hold_columns!(),
+            " FROM holds h WHERE h.event_id = $1 AND h.expire_time > clock_timestamp()
+                AND NOT EXISTS (SELECT FROM hold_outcomes o WHERE o.hold_id = h.hold_id)
+            ORDER BY h.epoch, h.seq"
+        );
+        let at_least = to_i64(at_least.0);
+        self.run_tx(|tx| {
+            async move {
+                let id = event_id.as_str();
+                let begun = tx.query_opt(BEGIN, &[&id, &at_least, &incarnation]).await?;
+                let begun = begun.ok_or_else(|| Refusal::EventNotFound(event_id.clone()))?;
+                let blocked = tx.query(BLOCKED, &[&id]).await?;
+                let (mut sold, mut owned) = (Vec::new(), HashMap::new());
+                for row in tx.query(SOLD, &[&id]).await? {
+                    *owned.entry(parse(row.get(2))?).or_default() += 1;
+                    if let Some(seat) = row.get::<_, Option<i32>>(0) {
+                        sold.push((SeatIndex(to_u32(seat)), HoldId(row.get::<_, Uuid>(1))));
+                    }
+                }
+                let areas = tx.query(AREAS, &[&id]).await?;
+                let holds = tx.query(HOLDS, &[&id]).await?;
+                Ok(Foundation {
+                    event: event_from_row(&begun)?,
+                    revision: unsigned(begun.get(12))?,
+                    epoch: Epoch(unsigned(begun.get(13))?),
+                    seat_count: usize::try_from(begun.get::<_, i64>(14)).map_err(Error::corrupt)?,
+                    blocked: blocked.iter().map(|row| SeatIndex(to_u32(row.get(0)))).collect(),
+                    sold,
+                    areas: areas.iter().map(|r| (to_u32(r.get(0)), to_u32(r.get(1)))).collect(),
+                    holds: holds.iter().map(hold_from_row).collect::<Result<_, _>>()?,
+                    owned,
+                })
+            }
+            .scope_boxed()
+        })
+        .await
+    }
+}

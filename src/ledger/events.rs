@@ -1,0 +1,276 @@
+//! Events: their own fields, and which of them the jobs look after.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio_postgres::Row;
+
+use scoped_futures::ScopedFutureExt;
+
+use super::{Error, Ledger, charts::insert_chart_in_tx, outbox::note_event_in_tx};
+use crate::domain::{
+    ChartDraft, Epoch, Event, EventChange, EventId, EventState, Paging, Position, Refusal,
+};
+use crate::limits::{CLOSED_EVENT_KEPT, MAX_ACTIVE_EVENTS};
+
+/// An event, and which state of it Redis should have.
+#[derive(Debug, Clone)]
+pub struct StoredEvent {
+    pub event: Event,
+    /// Counts the changes of the event and its chart.
+    pub revision: u64,
+    pub epoch: Epoch,
+    pub seat_count: usize,
+    /// Units of each area, by its index.
+    pub capacities: Vec<u32>,
+}
+
+/// What became of a new event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    New,
+    /// It was there, made with the same content.
+    Before,
+}
+
+/// An event that the jobs look after.
+#[derive(Debug, Clone)]
+pub struct ActiveEvent {
+    pub event_id: EventId,
+    pub epoch: Epoch,
+    /// How far the journal has followed its log.
+    pub journaled: Position,
+}
+
+/// The columns that [`event_from_row`] reads.
+macro_rules! event_columns {
+    () => {
+        "event_id, name, venue, city, start_time, state, hold_ttl_ms, max_hold_ms, \
+         max_units_per_hold, max_units_per_holder, create_time, update_time"
+    };
+}
+pub(super) use event_columns;
+
+impl Ledger {
+    /// Makes an event with its chart. `fingerprint` is of both, as the caller
+    /// gave them.
+    ///
+    /// # Errors
+    /// [`Refusal::EventIdReused`] where it was made with other content.
+    pub async fn create_event(
+        &self,
+        event: &Event,
+        chart: &ChartDraft,
+        fingerprint: &str,
+    ) -> Result<Created, Error> {
+        const INSERT: &str = "-- create_event
+            INSERT INTO events (event_id, name, venue, city, start_time, state, hold_ttl_ms,
+                max_hold_ms, max_units_per_hold, max_units_per_holder, fingerprint)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+            ON CONFLICT (event_id) DO NOTHING RETURNING event_id";
+        const CURSOR: &str = "-- create_event: cursor
+            INSERT INTO journal_cursors (event_id) VALUES ($1)";
+        const BEFORE: &str = "-- create_event: before
+            SELECT fingerprint FROM events WHERE event_id = $1";
+        self.run_tx(|tx| {
+            async move {
+                let event_id = event.event_id.as_str();
+                let inserted = tx
+                    .query_opt(
+                        INSERT,
+                        &[
+                            &event_id,
+                            &event.name,
+                            &event.venue,
+                            &event.city,
+                            &event.start_time,
+                            &event.state.as_str(),
+                            &millis(event.hold_ttl),
+                            &millis(event.max_hold_time),
+                            &count(event.max_units_per_hold),
+                            &count(event.max_units_per_holder),
+                            &fingerprint,
+                        ],
+                    )
+                    .await?;
+                if inserted.is_none() {
+                    let before = tx.query_opt(BEFORE, &[&event_id]).await?;
+                    return match before.map(|row| row.get::<_, String>(0)) {
+                        Some(before) if before == fingerprint => Ok(Created::Before),
+                        _ => Err(Refusal::EventIdReused(event.event_id.clone()).into()),
+                    };
+                }
+                tx.query(CURSOR, &[&event_id]).await?;
+                insert_chart_in_tx(tx, &event.event_id, chart).await?;
+                Ok(Created::New)
+            }
+            .scope_boxed()
+        })
+        .await
+    }
+
+    /// Changes an event's own fields; answers it as it is then, and the outbox
+    /// row by which Redis hears of it.
+    ///
+    /// # Errors
+    /// [`Refusal::EventNotFound`]; [`Refusal::InvalidField`] where its times
+    /// would contradict each other.
+    pub async fn update_event(
+        &self,
+        event_id: &EventId,
+        change: &EventChange,
+    ) -> Result<(Event, i64), Error> {
+        const READ: &str = concat!(
+            "-- update_event: read\nSELECT ",
+            event_columns!(),
+            " FROM events WHERE event_id = $1 FOR NO KEY UPDATE"
+        );
+        const WRITE: &str = "-- update_event
+            UPDATE events SET name = $2, venue = $3, city = $4, start_time = $5, state = $6,
+                hold_ttl_ms = $7, max_hold_ms = $8, max_units_per_hold = $9,
+                max_units_per_holder = $10, revision = revision + 1, update_time = now()
+            WHERE event_id = $1 RETURNING update_time";
+        self.run_tx(|tx| {
+            async move {
+                let row = tx.query_opt(READ, &[&event_id.as_str()]).await?;
+                let row = row.ok_or_else(|| Refusal::EventNotFound(event_id.clone()))?;
+                let mut event = event_from_row(&row)?;
+                change.clone().apply(&mut event);
+                if event.hold_ttl > event.max_hold_time {
+                    let why = "must not be longer than the event's max_hold_time";
+                    return Err(Refusal::field("event.hold_ttl", why).into());
+                }
+                let written = tx
+                    .query(
+                        WRITE,
+                        &[
+                            &event_id.as_str(),
+                            &event.name,
+                            &event.venue,
+                            &event.city,
+                            &event.start_time,
+                            &event.state.as_str(),
+                            &millis(event.hold_ttl),
+                            &millis(event.max_hold_time),
+                            &count(event.max_units_per_hold),
+                            &count(event.max_units_per_holder),
+                        ],
+                    )
+                    .await?;
+                event.update_time = written[0].get(0);
+                Ok((event, note_event_in_tx(tx, event_id).await?))
+            }
+            .scope_boxed()
+        })
+        .await
+    }
+
+    /// An event, and which state of it Redis should have: one consistent read.
+    pub async fn find_event(&self, event_id: &EventId) -> Result<Option<StoredEvent>, Error> {
+        const SQL: &str = concat!(
+            "-- find_event\nSELECT ",
+            event_columns!(),
+            ", revision, epoch,
+                (SELECT count(*) FROM seats s WHERE s.event_id = e.event_id),
+                ARRAY(SELECT capacity FROM areas a WHERE a.event_id = e.event_id
+                      ORDER BY area_index)
+            FROM events e WHERE event_id = $1"
+        );
+        let Some(row) = self.query_opt(SQL, &[&event_id.as_str()]).await? else {
+            return Ok(None);
+        };
+        Ok(Some(StoredEvent {
+            event: event_from_row(&row)?,
+            revision: unsigned(row.get(12))?,
+            epoch: Epoch(unsigned(row.get(13))?),
+            seat_count: usize::try_from(row.get::<_, i64>(14)).map_err(Error::corrupt)?,
+            capacities: row.get::<_, Vec<i32>>(15).into_iter().map(to_u32).collect(),
+        }))
+    }
+
+    /// A page of all events but the drafts, by start time, then id.
+    pub async fn list_events(&self, paging: &Paging) -> Result<Vec<Event>, Error> {
+        const SQL: &str = concat!(
+            "-- list_events\nSELECT ",
+            event_columns!(),
+            " FROM events
+            WHERE state <> 'DRAFT' AND (start_time, event_id) > ($1, $2)
+            ORDER BY start_time, event_id LIMIT $3"
+        );
+        // Before all events there is: the earliest time, and the empty id.
+        let (after_time, after_id) = match &paging.after {
+            Some((time, event_id)) => (*time, event_id.as_str()),
+            None => (OffsetDateTime::UNIX_EPOCH - EARLIEST, ""),
+        };
+        let page_size = i64::from(paging.page_size);
+        let rows = self.query(SQL, &[&after_time, &after_id, &page_size]).await?;
+        rows.iter().map(event_from_row).collect()
+    }
+
+    /// The events that the jobs look after: all that can still have holds.
+    pub async fn active_events(&self) -> Result<Vec<ActiveEvent>, Error> {
+        const SQL: &str = "-- active_events
+            SELECT e.event_id, e.epoch, c.epoch, c.seq
+            FROM events e JOIN journal_cursors c USING (event_id)
+            WHERE e.state <> 'CLOSED' OR e.update_time > now() - $1 * interval '1 second'
+            ORDER BY e.update_time DESC LIMIT $2";
+        let kept = CLOSED_EVENT_KEPT.as_secs_f64();
+        let rows = self.query(SQL, &[&kept, &MAX_ACTIVE_EVENTS]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(ActiveEvent {
+                    event_id: parse(row.get(0))?,
+                    epoch: Epoch(unsigned(row.get(1))?),
+                    journaled: Position {
+                        epoch: Epoch(unsigned(row.get(2))?),
+                        seq: unsigned(row.get(3))?,
+                    },
+                })
+            })
+            .collect()
+    }
+}
+
+/// Some 1,970 years: before the earliest start time that the contract takes.
+const EARLIEST: Duration = Duration::from_secs(62_200_000_000);
+
+/// An event from a row that begins with [`event_columns`].
+pub(super) fn event_from_row(row: &Row) -> Result<Event, Error> {
+    Ok(Event {
+        event_id: parse(row.get(0))?,
+        name: row.get(1),
+        venue: row.get(2),
+        city: row.get(3),
+        start_time: row.get(4),
+        state: EventState::from_name(row.get(5)).ok_or_else(|| Error::corrupt("event state"))?,
+        hold_ttl: Duration::from_millis(unsigned(row.get(6))?),
+        max_hold_time: Duration::from_millis(unsigned(row.get(7))?),
+        max_units_per_hold: to_u32(row.get(8)),
+        max_units_per_holder: to_u32(row.get(9)),
+        create_time: row.get(10),
+        update_time: row.get(11),
+    })
+}
+
+/// An id, or another value of the domain, as it was written.
+pub(super) fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Error> {
+    text.parse().map_err(Error::corrupt)
+}
+
+/// A count that the schema keeps at zero or above.
+pub(super) fn unsigned(value: i64) -> Result<u64, Error> {
+    u64::try_from(value).map_err(Error::corrupt)
+}
+
+/// A count that the schema keeps at zero or above.
+pub(super) fn to_u32(value: i32) -> u32 {
+    u32::try_from(value).unwrap_or_default()
+}
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn count(value: u32) -> i32 {
+    i32::try_from(value).unwrap_or(i32::MAX)
+}

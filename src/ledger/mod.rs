@@ -1,0 +1,33 @@
+//! Room 5, Postgres: who owns a seat for good.
+//!
+//! One file per noun, and one for the sale itself. A single statement is its
+//! own transaction; what takes more than one goes through [`Ledger::run_tx`].
+//! The first line of every statement names its function.
+
+mod charts;
+mod confirm;
+mod epochs;
+mod error;
+mod events;
+mod growth;
+mod journal;
+mod migrations;
+mod orders;
+mod outbox;
+mod outcomes;
+mod seats;
+mod session;
+
+pub use confirm::{Sale, SaleTicket, SaleVerdict};
+pub use epochs::Foundation;
+pub use error::Error;
+pub use events::{ActiveEvent, Created, StoredEvent};
+pub use growth::Growth;
+pub use journal::{JournalBatch, JournaledHold};
+pub use outbox::{Task, TaskKind};
+pub use session::{RebuildLock, Settings};
+
+/// The way to Postgres: a pool whose sessions give up in bounded time.
+pub struct Ledger {
+    pool: deadpool_postgres::Pool,
+}

@@ -1,0 +1,91 @@
+//! What is still to be told to Redis after a commit.
+
+use super::{
+    Error, Ledger,
+    events::{parse, to_u32},
+    session::Tx,
+};
+use crate::domain::{EventId, HoldId, OrderId, SeatIndex};
+use crate::limits::{OUTBOX_BATCH, OUTBOX_KEPT, OUTBOX_LEASE};
+
+/// A row that this server has claimed for [`OUTBOX_LEASE`].
+#[derive(Debug, Clone)]
+pub struct Task {
+    pub outbox_id: i64,
+    pub event_id: EventId,
+    pub kind: TaskKind,
+}
+
+/// What Redis has not been told, as far as is known.
+#[derive(Debug, Clone)]
+pub enum TaskKind {
+    /// The hold's seats are sold.
+    Sold { hold_id: HoldId, order_id: OrderId, seats: Vec<SeatIndex> },
+    /// The event's revision moved on.
+    Event,
+}
+
+impl Ledger {
+    /// Claims rows that nobody works on, the oldest first; each claim answers
+    /// a row to one server only.
+    pub async fn claim_outbox(&self) -> Result<Vec<Task>, Error> {
+        const SQL: &str = "-- claim_outbox
+            WITH claimed AS (
+                UPDATE outbox SET lease_until = now() + $1 * interval '1 second'
+                WHERE outbox_id IN (
+                    SELECT outbox_id FROM outbox WHERE done_at IS NULL AND lease_until < now()
+                    ORDER BY outbox_id LIMIT $2 FOR UPDATE SKIP LOCKED)
+                RETURNING outbox_id, event_id, hold_id
+            )
+            SELECT outbox_id, claimed.event_id, claimed.hold_id, order_id,
+                ARRAY(SELECT seat_index FROM tickets t
+                      WHERE t.order_id = o.order_id AND seat_index IS NOT NULL
+                      ORDER BY seat_index)
+            FROM claimed LEFT JOIN orders o USING (hold_id) ORDER BY outbox_id";
+        let rows = self.query(SQL, &[&OUTBOX_LEASE.as_secs_f64(), &OUTBOX_BATCH]).await?;
+        rows.iter()
+            .map(|row| {
+                let sold = row.get::<_, Option<_>>(2).zip(row.get::<_, Option<_>>(3));
+                let seats: Vec<i32> = row.get(4);
+                Ok(Task {
+                    outbox_id: row.get(0),
+                    event_id: parse(row.get(1))?,
+                    kind: match sold {
+                        None => TaskKind::Event,
+                        Some((hold_id, order_id)) => TaskKind::Sold {
+                            hold_id: HoldId(hold_id),
+                            order_id: OrderId(order_id),
+                            seats: seats.into_iter().map(|seat| SeatIndex(to_u32(seat))).collect(),
+                        },
+                    },
+                })
+            })
+            .collect()
+    }
+
+    /// Marks rows as done.
+    pub async fn finish_outbox(&self, outbox_ids: &[i64]) -> Result<(), Error> {
+        const SQL: &str = "-- finish_outbox
+            UPDATE outbox SET done_at = now() WHERE outbox_id = ANY($1) AND done_at IS NULL";
+        self.query(SQL, &[&outbox_ids]).await?;
+        Ok(())
+    }
+
+    /// Forgets rows that were done longer than [`OUTBOX_KEPT`] ago; answers
+    /// how many.
+    pub async fn forget_outbox(&self) -> Result<usize, Error> {
+        const SQL: &str = "-- forget_outbox
+            DELETE FROM outbox WHERE done_at < now() - $1 * interval '1 second'
+            RETURNING outbox_id";
+        Ok(self.query(SQL, &[&OUTBOX_KEPT.as_secs_f64()]).await?.len())
+    }
+}
+
+/// Notes that Redis must hear of an event's new revision.
+pub(super) async fn note_event_in_tx(tx: &Tx<'_>, event_id: &EventId) -> Result<i64, Error> {
+    const SQL: &str = "-- note_event
+        INSERT INTO outbox (kind, event_id, lease_until)
+        VALUES ('event', $1, now() + $2 * interval '1 second') RETURNING outbox_id";
+    let rows = tx.query(SQL, &[&event_id.as_str(), &OUTBOX_LEASE.as_secs_f64()]).await?;
+    Ok(rows[0].get(0))
+}

@@ -1,0 +1,214 @@
+//! Sessions with Postgres: how they are opened, bounded and given back.
+
+use std::time::Duration;
+
+use deadpool_postgres::{
+    Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts, Transaction,
+};
+use scoped_futures::ScopedBoxFuture;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::timeout;
+use tokio_postgres::{Config, NoTls, Row, types::ToSql};
+
+use super::{Error, Ledger};
+use crate::domain::EventId;
+use crate::limits::{
+    MAX_TRANSACTION_ATTEMPTS, POSTGRES_CONNECT_TIMEOUT, POSTGRES_IDLE_IN_TRANSACTION_TIMEOUT,
+    POSTGRES_LOCK_TIMEOUT, POSTGRES_STATEMENT_TIMEOUT, POSTGRES_WAIT_TIMEOUT,
+};
+
+/// How to reach Postgres.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub url: SecretString,
+    /// Connections of this server.
+    pub pool_size: usize,
+}
+
+/// After the server's own time-out: from here on it must be out of reach.
+const ANSWER_TIMEOUT: Duration = POSTGRES_STATEMENT_TIMEOUT.saturating_add(Duration::from_secs(1));
+
+/// The work of a transaction: it may borrow from its caller and from the
+/// transaction.
+pub(super) type TxFuture<'w, 't, T> = ScopedBoxFuture<'w, 't, Result<T, Error>>;
+
+pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+impl Ledger {
+    /// Takes the URL of a Postgres database; connects when first used.
+    ///
+    /// # Errors
+    /// [`Error::Url`] where the URL is none of Postgres'.
+    pub fn new(settings: &Settings) -> Result<Self, Error> {
+        let mut config: Config =
+            settings.url.expose_secret().parse().map_err(|error| Error::Url(Box::new(error)))?;
+        let server_side = [
+            ("statement_timeout", POSTGRES_STATEMENT_TIMEOUT),
+            ("lock_timeout", POSTGRES_LOCK_TIMEOUT),
+            ("idle_in_transaction_session_timeout", POSTGRES_IDLE_IN_TRANSACTION_TIMEOUT),
+        ];
+        let options = server_side.map(|(name, span)| format!("-c {name}={}", span.as_millis()));
+        config
+            .options(format!("{} {}", config.get_options().unwrap_or(""), options.join(" ")))
+            .application_name("holdfast")
+            .connect_timeout(POSTGRES_CONNECT_TIMEOUT)
+            .tcp_user_timeout(ANSWER_TIMEOUT);
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let pool = Pool::builder(Manager::from_config(config, NoTls, recycling))
+            .max_size(settings.pool_size)
+            .timeouts(Timeouts {
+                wait: Some(POSTGRES_WAIT_TIMEOUT),
+                create: Some(POSTGRES_CONNECT_TIMEOUT),
+                recycle: Some(POSTGRES_WAIT_TIMEOUT),
+            })
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| Error::Url(Box::new(error)))?;
+        Ok(Self { pool })
+    }
+
+    /// Whether Postgres serves, and can be trusted with sales.
+    ///
+    /// # Errors
+    /// A text for the operator.
+    pub async fn probe(&self) -> Result<(), String> {
+        const SQL: &str = "-- probe
+            SELECT name FROM pg_settings
+            WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off'
+            UNION ALL SELECT 'pg_is_in_recovery' WHERE pg_is_in_recovery()";
+        let rows = self.query(SQL, &[]).await.map_err(|error| error.to_string())?;
+        let wrong: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
+        match wrong.as_slice() {
+            [] => Ok(()),
+            ["pg_is_in_recovery"] => Err("this Postgres is a replica".into()),
+            _ => Err(format!("{} must not be off", wrong.join(", "))),
+        }
+    }
+
+    /// A session. Boxed, as all of the driver's futures are here: they are
+    /// large, and every flow would carry them.
+    async fn client(&self) -> Result<Object, Error> {
+        Ok(Box::pin(self.pool.get()).await?)
+    }
+
+    /// One statement, which is a transaction of its own.
+    pub(super) async fn query(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, Error> {
+        let client = self.client().await?;
+        let answer = Box::pin(async {
+            let statement = client.prepare_cached(sql).await?;
+            client.query(&statement, params).await
+        });
+        match timeout(ANSWER_TIMEOUT, answer).await {
+            Ok(rows) => Ok(rows?),
+            Err(elapsed) => {
+                // It may still be at work: nobody else shall have this session.
+                drop(Object::take(client));
+                Err(Error::Unknown(elapsed.into()))
+            }
+        }
+    }
+
+    /// One statement that answers one row at most.
+    pub(super) async fn query_opt(
+        &self,
+        sql: &str,
+        params: Params<'_>,
+    ) -> Result<Option<Row>, Error> {
+        Ok(self.query(sql, params).await?.into_iter().next())
+    }
+
+    /// Runs `work` in a transaction and commits it; again where it lost a race
+    /// against another transaction, at most [`MAX_TRANSACTION_ATTEMPTS`] times.
+    ///
+    /// `work` must not touch anything but the transaction: it may run twice,
+    /// and the transaction holds locks meanwhile.
+    pub(super) async fn run_tx<'w, T: Send + 'w>(
+        &self,
+        work: impl for<'t> Fn(&'t Tx<'t>) -> TxFuture<'w, 't, T> + Send + Sync,
+    ) -> Result<T, Error> {
+        let mut attempt = 1;
+        loop {
+            match self.run_tx_once(&work).await {
+                Err(Error::Race(error)) if attempt < MAX_TRANSACTION_ATTEMPTS => {
+                    tracing::debug!(attempt, %error, "transaction lost a race");
+                    attempt += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn run_tx_once<'w, T: Send + 'w>(
+        &self,
+        work: &(impl for<'t> Fn(&'t Tx<'t>) -> TxFuture<'w, 't, T> + Send + Sync),
+    ) -> Result<T, Error> {
+        let mut client = self.client().await?;
+        let answer = Box::pin(async {
+            // Dropped before its commit, the transaction is rolled back.
+            let tx = Tx(client.transaction().await?);
+            let value = work(&tx).await?;
+            tx.0.commit().await?;
+            Ok(value)
+        });
+        match timeout(ANSWER_TIMEOUT, answer).await {
+            Ok(result) => result,
+            Err(elapsed) => {
+                drop(Object::take(client));
+                Err(Error::Unknown(elapsed.into()))
+            }
+        }
+    }
+
+    /// Waits until this server alone may build an event's state in Redis anew.
+    pub async fn lock_rebuild(&self, event_id: &EventId) -> Result<RebuildLock, Error> {
+        let session = self.client().await?;
+        const SQL: &str = "-- lock_rebuild
+            SELECT pg_advisory_lock(hashtextextended('rebuild ' || $1, 0))";
+        let locked = async {
+            let statement = session.prepare_cached(SQL).await?;
+            session.query(&statement, &[&event_id.as_str()]).await
+        };
+        match timeout(ANSWER_TIMEOUT, locked).await {
+            Ok(Ok(_)) => Ok(RebuildLock { session: Some(session) }),
+            Ok(Err(error)) => Err(error.into()),
+            Err(elapsed) => {
+                drop(Object::take(session));
+                Err(Error::Unknown(elapsed.into()))
+            }
+        }
+    }
+}
+
+/// The right to rebuild one event, given up when it is dropped: its session
+/// ends, and the lock with it.
+pub struct RebuildLock {
+    session: Option<Object>,
+}
+
+impl Drop for RebuildLock {
+    fn drop(&mut self) {
+        if let Some(session) = self.session.take() {
+            drop(Object::take(session));
+        }
+    }
+}
+
+/// A transaction under way.
+pub(super) struct Tx<'a>(Transaction<'a>);
+
+impl Tx<'_> {
+    /// One of its statements.
+    pub(super) async fn query(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, Error> {
+        let statement = self.0.prepare_cached(sql).await?;
+        Ok(self.0.query(&statement, params).await?)
+    }
+
+    /// One of its statements, which answers one row at most.
+    pub(super) async fn query_opt(
+        &self,
+        sql: &str,
+        params: Params<'_>,
+    ) -> Result<Option<Row>, Error> {
+        Ok(self.query(sql, params).await?.into_iter().next())
+    }
+}

@@ -1,0 +1,178 @@
+//! Every bound of the program, with its unit in its name. What the contract
+//! in `proto/` promises is here under the same number; a test compares them.
+
+use std::time::Duration;
+
+// What a request may carry.
+
+/// Characters of an id that a caller chooses.
+pub const MAX_ID_CHARS: usize = 64;
+/// Characters of a payment reference.
+pub const MAX_PAYMENT_REFERENCE_CHARS: usize = 128;
+/// Whole units of currency that a price may have.
+pub const MAX_PRICE_UNITS: i64 = 1_000_000_000;
+/// Characters of a name that people read.
+pub const MAX_NAME_CHARS: usize = 200;
+/// Characters of a city's name.
+pub const MAX_CITY_CHARS: usize = 100;
+/// The longest that any event lets a hold live.
+pub const MAX_HOLD_TIME: Duration = Duration::from_secs(24 * 3_600);
+/// Price categories of one chart.
+pub const MAX_PRICE_CATEGORIES: usize = 1_000;
+/// Sections of one chart.
+pub const MAX_SECTIONS: usize = 1_000;
+/// Rows of one section.
+pub const MAX_ROWS: usize = 1_000;
+/// Seats of one row.
+pub const MAX_SEATS_PER_ROW: usize = 2_000;
+/// Areas of one chart.
+pub const MAX_AREAS: usize = 1_000;
+/// Units of one area.
+pub const MAX_AREA_CAPACITY: u32 = 1_000_000;
+/// Seats that one call blocks or unblocks.
+pub const MAX_SEATS_BLOCKED_AT_ONCE: usize = 2_000;
+/// Events of one page.
+pub const MAX_PAGE_SIZE: u32 = 200;
+/// Units that an event may allow one holder; 0 is no limit.
+pub const MAX_UNITS_PER_HOLDER: u32 = 1_000_000;
+/// Seats of one event; bounds the memory of a seat map and the length of a
+/// rebuild.
+pub const MAX_SEATS: usize = 100_000;
+/// Seats and area units of one hold, whatever the event allows.
+pub const MAX_UNITS_PER_HOLD: u32 = 200;
+/// Violations that one error names; the rest is counted. Keeps the status
+/// within the 8 KiB of headers that clients accept.
+pub const MAX_VIOLATIONS: usize = 60;
+/// Bytes of one error's violations, for the same reason.
+pub const MAX_VIOLATION_BYTES: usize = 4_500;
+/// Bytes of one request; a chart of `MAX_SEATS` seats fits.
+pub const MAX_REQUEST_BYTES: usize = 16 * 1024 * 1024;
+
+// An event's own limits, where it does not name them.
+
+pub const DEFAULT_HOLD_TTL: Duration = Duration::from_secs(900);
+pub const DEFAULT_MAX_HOLD_TIME: Duration = Duration::from_secs(7_200);
+pub const DEFAULT_MAX_UNITS_PER_HOLD: u32 = 50;
+pub const DEFAULT_PAGE_SIZE: u32 = 50;
+
+// Redis.
+
+/// Multiplexed connections that the hot path shares.
+pub const REDIS_LINKS: usize = 4;
+/// Connections of the pool for control paths: jobs, probes.
+pub const REDIS_POOL_SIZE: usize = 8;
+pub const REDIS_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a script may be silent before its outcome is called unknown.
+pub const REDIS_RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Expired holds that one Hold looks through for units to take over.
+pub const MAX_EXPIRED_SCANNED_PER_HOLD: usize = 128;
+/// How long a hold stays readable in Redis after it ended; afterwards
+/// Postgres answers for it.
+pub const ENDED_HOLD_KEPT: Duration = Duration::from_secs(24 * 3_600);
+/// Hold attempts that find the event being rebuilt before the caller is sent
+/// away for a moment.
+pub const MAX_EPOCH_ATTEMPTS: usize = 4;
+
+// Postgres.
+
+pub const POSTGRES_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a caller waits for a connection of the pool.
+pub const POSTGRES_WAIT_TIMEOUT: Duration = Duration::from_secs(3);
+/// The server ends a statement that takes longer.
+pub const POSTGRES_STATEMENT_TIMEOUT: Duration = Duration::from_secs(8);
+/// The server ends a wait for a row lock that takes longer.
+pub const POSTGRES_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// The server ends a transaction that was left alone for longer.
+pub const POSTGRES_IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// Tries of a transaction that lost a race against another one.
+pub const MAX_TRANSACTION_ATTEMPTS: usize = 5;
+/// Tries of a Confirm whose answer was lost, before the caller is told so.
+pub const MAX_CONFIRM_ATTEMPTS: usize = 3;
+
+// Jobs.
+
+/// How far ahead one run of the expiry job watches for holds that run out.
+pub const EXPIRY_HORIZON: Duration = Duration::from_secs(1);
+/// Expired holds that one script call lists, and one statement settles.
+pub const EXPIRY_BATCH: usize = 100;
+/// How long after its expiry a confirming hold is left to its Confirm.
+pub const CONFIRMING_GRACE: Duration = Duration::from_secs(10);
+/// Log entries that one journal transaction takes.
+pub const JOURNAL_BATCH: usize = 500;
+/// Log entries kept for readers that resume, at least.
+pub const LOG_KEPT_ENTRIES: u64 = 20_000;
+/// How long a sale's outbox row is left to the Confirm that wrote it.
+pub const OUTBOX_LEASE: Duration = Duration::from_secs(5);
+/// Outbox rows that one claim takes.
+pub const OUTBOX_BATCH: i64 = 200;
+/// How long a finished outbox row is kept.
+pub const OUTBOX_KEPT: Duration = Duration::from_secs(24 * 3_600);
+/// Events that one job works on at the same time.
+pub const JOB_CONCURRENCY: usize = 16;
+/// A job that ended no run for this long beyond its period has stalled.
+pub const JOB_STALLED: Duration = Duration::from_secs(5);
+/// A job's run is ended after this time.
+pub const JOB_RUN_TIMEOUT: Duration = Duration::from_secs(30);
+/// Events that the jobs of one server look after.
+pub const MAX_ACTIVE_EVENTS: i64 = 10_000;
+/// How long the jobs still look after an event that was closed: as long as
+/// its last hold can live, and a margin.
+pub const CLOSED_EVENT_KEPT: Duration = Duration::from_secs(2 * 24 * 3_600);
+
+// The stream.
+
+/// How often changes are handed to subscribers: at most one batch a tick.
+pub const FEED_TICK: Duration = Duration::from_millis(100);
+/// Changes that one message carries at most.
+pub const FEED_MAX_ENTRIES_PER_MESSAGE: usize = 1_000;
+/// Seats that one message of a snapshot carries.
+pub const FEED_SEATS_PER_MESSAGE: usize = 2_000;
+/// Changes that a node keeps for readers that resume or fall behind; whoever
+/// is further behind gets a snapshot.
+pub const FEED_HISTORY_ENTRIES: usize = 10_000;
+/// Silence after which a subscriber is sent a heartbeat.
+pub const FEED_HEARTBEAT: Duration = Duration::from_secs(10);
+/// How long a reader waits on the log before it looks up.
+pub const FEED_BLOCK: Duration = Duration::from_secs(1);
+/// How long a feed without a word from Redis still calls itself current.
+pub const FEED_STALE: Duration = Duration::from_secs(5);
+/// How long a feed without subscribers is kept warm.
+pub const FEED_IDLE: Duration = Duration::from_secs(60);
+/// How long a read waits for the node's map to reach what Redis has.
+pub const FEED_CATCH_UP: Duration = Duration::from_secs(2);
+
+// The doors.
+
+pub const HEALTH_PERIOD: Duration = Duration::from_secs(1);
+/// A store that does not answer a probe in this time is called down.
+pub const HEALTH_PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// HTTP/2 streams of one connection.
+pub const MAX_STREAMS_PER_CONNECTION: u32 = 1_024;
+pub const HTTP2_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+pub const HTTP2_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a shutdown waits for calls in flight.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(6);
+/// What clients are told to wait before they call again.
+pub const RETRY_DELAY: Duration = Duration::from_millis(200);
+
+// Private stores for development and tests.
+
+/// How long a store may take to answer after its start.
+pub const DEV_STORE_START_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a store may take to end.
+pub const DEV_STORE_STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often it is asked meanwhile.
+pub const DEV_POLL: Duration = Duration::from_millis(20);
+
+const _: () = {
+    assert!(DEFAULT_MAX_UNITS_PER_HOLD <= MAX_UNITS_PER_HOLD);
+    assert!(DEFAULT_HOLD_TTL.as_secs() <= DEFAULT_MAX_HOLD_TIME.as_secs());
+    // What a node forgets it must be able to read in the log.
+    assert!(FEED_HISTORY_ENTRIES as u64 <= LOG_KEPT_ENTRIES);
+    // The server must give up before the program does, or a connection that
+    // is put back could still be at work.
+    assert!(POSTGRES_LOCK_TIMEOUT.as_secs() < POSTGRES_STATEMENT_TIMEOUT.as_secs());
+    assert!(POSTGRES_STATEMENT_TIMEOUT.as_secs() < JOB_RUN_TIMEOUT.as_secs());
+    // A store that is down is seen within five seconds.
+    assert!(HEALTH_PERIOD.as_secs() + HEALTH_PROBE_TIMEOUT.as_secs() < 5);
+};

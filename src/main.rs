@@ -1,0 +1,49 @@
+//! The program `holdfast`: one match, no logic.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use holdfast::{
+    app::{App, stop_signal},
+    config::{Cli, Command, Doors, Stores},
+    dev,
+    ledger::Ledger,
+    telemetry,
+};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    telemetry::init_logs(&cli.log, cli.log_format);
+    match run(cli.command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("holdfast: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve { doors, stores } => serve(&doors, &stores).await,
+        Command::Dev { doors, data_dir } => dev::run(&doors, &data_dir).await,
+        Command::Migrate { postgres_url } => {
+            for migration in Ledger::migrate(&postgres_url).await? {
+                println!("applied {migration}");
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn serve(doors: &Doors, stores: &Stores) -> anyhow::Result<()> {
+    let app = App::start(doors, stores).await?;
+    tracing::info!(grpc = %app.grpc_addr, http = %app.http_addr, "listening");
+    stop_signal().await?;
+    app.stop().await;
+    Ok(())
+}

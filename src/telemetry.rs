@@ -1,0 +1,121 @@
+//! Logs and metrics: how they are set up, and the name of every metric.
+
+use std::{io::IsTerminal, sync::OnceLock, time::Duration};
+
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+
+const CALLS: &str = "holdfast_rpc_calls_total";
+const CALL_SECONDS: &str = "holdfast_rpc_call_seconds";
+const SUBSCRIBERS: &str = "holdfast_stream_subscribers";
+const JOB_RUNS: &str = "holdfast_job_runs_total";
+const JOB_SECONDS: &str = "holdfast_job_run_seconds";
+const JOB_RESTARTS: &str = "holdfast_job_scheduler_restarts_total";
+const STORE_UP: &str = "holdfast_store_up";
+const JOURNALED: &str = "holdfast_journaled_entries_total";
+const REPEATED: &str = "holdfast_outbox_repeated_total";
+
+/// Seconds: from a script call to a statement that waits for a lock.
+const BUCKETS: [f64; 12] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1., 5.];
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Starts logging to standard error; `filter` as `RUST_LOG` has it.
+pub fn init_logs(filter: &str, format: LogFormat) {
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    // A second call, by another test of the same process, changes nothing.
+    let _ = match format {
+        LogFormat::Text => logs.try_init(),
+        LogFormat::Json => logs.json().try_init(),
+    };
+}
+
+/// The process's metrics, collected from the first call on.
+pub fn metrics() -> &'static PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    HANDLE.get_or_init(|| {
+        let recorder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &BUCKETS)
+            .expect("there are buckets")
+            .build_recorder();
+        let handle = recorder.handle();
+        // Only fails where the process has another recorder: then that one has
+        // the metrics, and this page is empty.
+        let _ = metrics::set_global_recorder(recorder);
+        describe();
+        handle
+    })
+}
+
+fn describe() {
+    describe_counter!(CALLS, "Finished calls, by method and code");
+    describe_histogram!(CALL_SECONDS, "Time to a call's answer, or to a stream's first message");
+    describe_gauge!(SUBSCRIBERS, "Open seat update streams");
+    describe_counter!(JOB_RUNS, "Finished runs, by job and result");
+    describe_histogram!(JOB_SECONDS, "Time of a run, by job");
+    describe_counter!(JOB_RESTARTS, "Restarts of the job scheduler after a job stalled");
+    describe_gauge!(STORE_UP, "1 while the store answers probes and is fit for service, else 0");
+    describe_counter!(JOURNALED, "Log entries that this server journaled");
+    describe_counter!(REPEATED, "Outbox rows that this server did for another, or again");
+}
+
+/// Notes a finished call.
+pub fn call(method: &str, code: &'static str, took: Duration) {
+    counter!(CALLS, "method" => method.to_owned(), "code" => code).increment(1);
+    histogram!(CALL_SECONDS, "method" => method.to_owned()).record(took);
+}
+
+/// An open stream, counted until it is dropped.
+#[derive(Debug)]
+pub struct Subscriber(());
+
+/// Counts a stream.
+pub fn subscriber() -> Subscriber {
+    gauge!(SUBSCRIBERS).increment(1);
+    Subscriber(())
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        gauge!(SUBSCRIBERS).decrement(1);
+    }
+}
+
+/// Notes a finished run of a job.
+pub fn job_run(job: &'static str, result: &'static str, took: Duration) {
+    counter!(JOB_RUNS, "job" => job, "result" => result).increment(1);
+    histogram!(JOB_SECONDS, "job" => job).record(took);
+}
+
+/// Notes that the scheduler was restarted.
+pub fn job_scheduler_restarted() {
+    counter!(JOB_RESTARTS).increment(1);
+}
+
+/// Notes whether a store is fit for service.
+pub fn store_up(store: &'static str, up: bool) {
+    gauge!(STORE_UP, "store" => store).set(f64::from(u8::from(up)));
+}
+
+/// Notes entries journaled.
+pub fn journaled(entries: usize) {
+    counter!(JOURNALED).increment(entries as u64);
+}
+
+/// Notes outbox rows done again.
+pub fn outbox_repeated(rows: usize) {
+    counter!(REPEATED).increment(rows as u64);
+}
