@@ -38,7 +38,7 @@ pub struct App {
     serving: Serving,
     drain: CancellationToken,
     stop: CancellationToken,
-    grpc: JoinHandle<Result<(), tonic::transport::Error>>,
+    grpc: JoinHandle<std::io::Result<()>>,
     http: JoinHandle<std::io::Result<()>>,
 }
 
@@ -55,7 +55,8 @@ impl App {
         //    mends itself.
         let holds = Arc::new(Holds::new(&stores.redis_url)?);
         let url = stores.postgres_url.clone();
-        let ledger = Ledger::new(&ledger::Settings { url, pool_size: stores.postgres_pool })?;
+        let pool_size = stores.postgres_pool.into();
+        let ledger = Ledger::new(&ledger::Settings { url, pool_size })?;
         match ledger.check_schema().await {
             Err(error @ ledger::Error::Schema(_)) => return Err(error.into()),
             Err(error) => tracing::warn!(%error, "Postgres is not there yet"),

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use secrecy::SecretString;
 
-use crate::telemetry::LogFormat;
+use crate::{limits::MIN_POSTGRES_POOL, telemetry::LogFormat};
 
 /// A seat and ticket reservation backend that never sells a seat twice.
 #[derive(Debug, Parser)]
@@ -65,16 +65,17 @@ pub struct Stores {
     /// `postgres://user:password@host/database`
     #[arg(long, env = "HOLDFAST_POSTGRES_URL", hide_env_values = true)]
     pub postgres_url: SecretString,
-    /// Connections to Postgres.
-    #[arg(long, env = "HOLDFAST_POSTGRES_POOL", default_value_t = DEFAULT_POOL)]
-    pub postgres_pool: usize,
+    /// Connections to Postgres, at least 8.
+    #[arg(long, env = "HOLDFAST_POSTGRES_POOL", default_value_t = DEFAULT_POOL,
+          value_parser = clap::value_parser!(u16).range(i64::from(MIN_POSTGRES_POOL)..))]
+    pub postgres_pool: u16,
     /// `redis://host:6379`
     #[arg(long, env = "HOLDFAST_REDIS_URL", hide_env_values = true)]
     pub redis_url: SecretString,
 }
 
 /// Connections to Postgres where nothing else is said.
-pub const DEFAULT_POOL: usize = 16;
+pub const DEFAULT_POOL: u16 = 16;
 
 /// What is logged where nothing else is said: the crates below us only where
 /// something is wrong.

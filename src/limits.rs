@@ -75,6 +75,11 @@ pub const MAX_EPOCH_ATTEMPTS: usize = 4;
 
 // Postgres.
 
+/// Sessions that the pool has at least; fewer could lock each other out.
+pub const MIN_POSTGRES_POOL: u16 = 8;
+/// Events that one server loads into Redis at the same time; each takes two
+/// sessions.
+pub const MAX_LOADS: usize = 3;
 pub const POSTGRES_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a caller waits for a connection of the pool.
 pub const POSTGRES_WAIT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -167,6 +172,8 @@ pub const DEV_POLL: Duration = Duration::from_millis(20);
 const _: () = {
     assert!(DEFAULT_MAX_UNITS_PER_HOLD <= MAX_UNITS_PER_HOLD);
     assert!(DEFAULT_HOLD_TTL.as_secs() <= DEFAULT_MAX_HOLD_TIME.as_secs());
+    // Loads alone must not take the whole pool.
+    assert!(2 * MAX_LOADS < MIN_POSTGRES_POOL as usize);
     // What a node forgets it must be able to read in the log.
     assert!(FEED_HISTORY_ENTRIES as u64 <= LOG_KEPT_ENTRIES);
     // The server must give up before the program does, or a connection that

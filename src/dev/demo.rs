@@ -31,11 +31,9 @@ pub fn welcome(app: &App, stores: &Stores) -> String {
     let (postgres, redis) = (stores.postgres_url.expose_secret(), stores.redis_url.expose_secret());
     let client = Client::found();
     let list = client.call(grpc, "CatalogService/ListEvents", "{}");
-    let hold = client.call(
-        grpc,
-        "ReservationService/Hold",
-        r#"{"event_id":"demo","holder_id":"ann","seat_ids":["parterre-left:1:1","parterre-left:1:2"]}"#,
-    );
+    let seats = r#""seat_ids":["parterre-left:1:1","parterre-left:1:2"]"#;
+    let hold = format!(r#"{{"event_id":"demo","holder_id":"ann",{seats}}}"#);
+    let hold = client.call(grpc, "ReservationService/Hold", &hold);
     let stream =
         client.call(grpc, "ReservationService/StreamSeatUpdates", r#"{"event_id":"demo"}"#);
     format!(

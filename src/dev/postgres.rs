@@ -23,6 +23,7 @@ use crate::limits::{DEV_POLL, DEV_STORE_START_TIMEOUT};
 #[derive(Debug)]
 pub struct Postgres {
     child: Child,
+    bin: PathBuf,
     sockets: PathBuf,
     cluster: PathBuf,
 }
@@ -67,7 +68,7 @@ impl Postgres {
         ];
         // SIGINT: it ends the sessions and shuts down cleanly.
         let child = Child::start("INT", &command, owner.as_ref(), &log)?;
-        let mut server = Self { child, sockets, cluster };
+        let mut server = Self { child, bin, sockets, cluster };
         server.wait_until_it_answers(&log).await?;
         Ok(server)
     }
@@ -84,6 +85,11 @@ impl Postgres {
             sleep(DEV_POLL).await;
         }
         Ok(())
+    }
+
+    /// Where its programs are.
+    pub fn bin(&self) -> &Path {
+        &self.bin
     }
 
     /// How to reach one of its databases.
@@ -112,6 +118,11 @@ impl Postgres {
         drop(client);
         let _ = connection.await;
         result
+    }
+
+    /// The process id of its guard, which ends with it.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Waits until it has ended by itself.
@@ -160,7 +171,9 @@ fn find_binaries() -> anyhow::Result<PathBuf> {
     on_path
         .into_iter()
         .chain(installed)
-        .find(|bin| bin.join("postgres").exists() && bin.join("initdb").exists())
+        .filter(|bin| bin.join("initdb").exists())
+        // Where a link leads elsewhere, the other programs are there.
+        .find_map(|bin| bin.join("postgres").canonicalize().ok()?.parent().map(Path::to_owned))
         .context(NEEDED)
 }
 

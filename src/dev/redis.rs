@@ -94,6 +94,11 @@ impl Redis {
         format!("{}?db={database}", self.url())
     }
 
+    /// The process id of its guard, which ends with it.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until it has ended by itself.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use crate::limits::{MAX_ID_CHARS, MAX_PAYMENT_REFERENCE_CHARS};
 pub enum IdError {
     #[error("must be 1 to {MAX_ID_CHARS} characters of A-Z a-z 0-9 . _ : -")]
     Text,
-    #[error("must be a UUID")]
+    #[error("must be a UUID, 36 characters with hyphens")]
     Uuid,
     #[error("must be 1 to {MAX_PAYMENT_REFERENCE_CHARS} printable ASCII characters without spaces")]
     PaymentReference,
@@ -108,7 +108,11 @@ macro_rules! uuid_id {
             type Err = IdError;
 
             fn from_str(text: &str) -> Result<Self, IdError> {
-                Uuid::try_parse(text).map(Self).map_err(|_| IdError::Uuid)
+                // Not the other notations of a UUID: one id, one text.
+                match Uuid::try_parse(text) {
+                    Ok(id) if text.len() == 36 => Ok(Self(id)),
+                    _ => Err(IdError::Uuid),
+                }
             }
         }
 

@@ -24,18 +24,24 @@ impl Flows {
         if found == Some(event.epoch) {
             return Ok(());
         }
-        // 2. One server at a time, or two that find the event missing would
-        //    build it twice, the second wiping out the holds made since.
+        // 2. One caller at a time, or two that find the event missing would
+        //    build it twice, the second wiping out the holds made since: here by
+        //    a turn, so that those who wait take no session of Postgres', and
+        //    among all servers by a lock in Postgres.
+        let turn = self.loading.turn(event_id);
+        let _turn = turn.lock().await;
+        if self.epochs_agree(event_id).await? {
+            return Ok(());
+        }
+        let _permit = self.loading.permit().await;
         let _lock = self.ledger.lock_rebuild(event_id).await?;
-        let event = self.event_anew(event_id).await?;
-        let position = self.holds.position(event_id).await?;
-        let found = position.map(|position| position.epoch);
-        if found == Some(event.epoch) {
+        if self.epochs_agree(event_id).await? {
             return Ok(());
         }
         // 3. The new epoch, before Redis is touched: from its commit on, no
         //    sale of the old epoch can be added to what was read with it.
         let incarnation = self.holds.incarnation(event_id).await?;
+        let found = self.holds.position(event_id).await?.map(|position| position.epoch);
         let foundation =
             self.ledger.begin_epoch(event_id, found.unwrap_or_default(), &incarnation.0).await?;
         let epoch = foundation.epoch;
@@ -52,6 +58,13 @@ impl Flows {
         }
         self.event_anew(event_id).await?;
         Ok(())
+    }
+
+    /// Whether Redis has the event in the epoch that Postgres says.
+    async fn epochs_agree(&self, event_id: &EventId) -> Result<bool, Error> {
+        let event = self.event_anew(event_id).await?;
+        let position = self.holds.position(event_id).await?;
+        Ok(position.is_some_and(|position| position.epoch == event.epoch))
     }
 }
 

@@ -21,6 +21,7 @@ mod hold;
 mod journal_holds;
 mod list_events;
 mod load_event;
+mod loading;
 mod probe;
 mod prune;
 mod release;
@@ -50,6 +51,7 @@ use crate::{
     domain::EventId, feed::Feeds, holds::Holds, ledger::Ledger, limits::MAX_ACTIVE_EVENTS,
 };
 use event::LoadedEvent;
+use loading::Loading;
 
 /// All use cases, and what they work with.
 pub struct Flows {
@@ -58,6 +60,7 @@ pub struct Flows {
     feeds: Arc<Feeds>,
     /// What this server knows of the events that it works on.
     events: Cache<EventId, Arc<LoadedEvent>>,
+    loading: Loading,
     /// Outbox rows whose work is done, to be marked together.
     finished: Mutex<Vec<i64>>,
     /// Mutations under way.
@@ -71,6 +74,7 @@ impl Flows {
             ledger,
             feeds,
             events: Cache::new(u64::try_from(MAX_ACTIVE_EVENTS).unwrap_or(u64::MAX)),
+            loading: Loading::new(),
             finished: Mutex::default(),
             tasks: TaskTracker::new(),
         })

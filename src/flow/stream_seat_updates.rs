@@ -30,7 +30,7 @@ pub struct SeatStream {
     flows: Arc<Flows>,
     event: Arc<LoadedEvent>,
     subscription: Subscription,
-    /// Parts of a snapshot that are still to be told.
+    /// What is still to be told: parts of a snapshot, or an update.
     parts: VecDeque<SeatMessage>,
 }
 
@@ -53,16 +53,19 @@ impl SeatStream {
     /// The next message and the token after it, empty within a snapshot; waits
     /// for it.
     pub async fn next(&mut self) -> Result<(SeatMessage, String), Error> {
-        let message = match self.parts.pop_front() {
-            Some(part) => part,
-            None => match self.subscription.next().await? {
-                Message::Heartbeat => SeatMessage::Heartbeat,
-                Message::Changes(entries) => self.updates(&entries).await?,
-                Message::Snapshot(map) => {
-                    self.parts = self.snapshot(&map).await?;
-                    self.parts.pop_front().expect("a snapshot has at least one part")
+        let message = loop {
+            if let Some(part) = self.parts.pop_front() {
+                break part;
+            }
+            match self.subscription.next().await? {
+                Message::Heartbeat => break SeatMessage::Heartbeat,
+                Message::Snapshot(map) => self.parts = self.snapshot(&map).await?,
+                // Some changes show on no seat, such as a hold extended.
+                Message::Changes(entries) => {
+                    let update = self.updates(&entries).await?;
+                    self.parts.extend(update);
                 }
-            },
+            }
         };
         let resumable = !matches!(message, SeatMessage::Snapshot { last: false, .. });
         let token = match resumable {
@@ -92,7 +95,7 @@ impl SeatStream {
         Ok(parts)
     }
 
-    async fn updates(&mut self, entries: &[Arc<LogEntry>]) -> Result<SeatMessage, Error> {
+    async fn updates(&mut self, entries: &[Arc<LogEntry>]) -> Result<Option<SeatMessage>, Error> {
         let seats = entries.iter().flat_map(|entry| &entry.seats);
         let seats = seats.flat_map(|(status, seats)| seats.iter().map(|&seat| (seat, *status)));
         let seats: Vec<(SeatIndex, SeatStatus)> = seats.collect();
@@ -105,8 +108,11 @@ impl SeatStream {
             count(&mut areas.iter().map(|(area, _)| area.0)),
         )
         .await?;
+        if seats.is_empty() && areas.is_empty() {
+            return Ok(None);
+        }
         let chart = &self.event.chart;
-        Ok(SeatMessage::Updates {
+        Ok(Some(SeatMessage::Updates {
             seats: seats
                 .into_iter()
                 .filter_map(|(seat, status)| Some((chart.seat_id(seat)?.clone(), status)))
@@ -115,7 +121,7 @@ impl SeatStream {
                 .into_iter()
                 .filter_map(|(area, state)| Some((chart.area_id(area)?.clone(), state)))
                 .collect(),
-        })
+        }))
     }
 
     /// Makes sure that the chart has names for so many seats and areas.

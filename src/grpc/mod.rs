@@ -12,7 +12,7 @@ mod status;
 
 pub use health::Serving;
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use axum::middleware::from_fn;
 use http::HeaderName;
@@ -48,7 +48,7 @@ pub async fn serve(
     flows: Arc<Flows>,
     serving: &Serving,
     drain: CancellationToken,
-) -> Result<(), tonic::transport::Error> {
+) -> io::Result<()> {
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     Server::builder()
         .accept_http1(true)
@@ -63,6 +63,7 @@ pub async fn serve(
             drain.cancelled_owned(),
         )
         .await
+        .map_err(io::Error::other)
 }
 
 fn routes(flows: Arc<Flows>, serving: &Serving, drain: CancellationToken) -> Routes {

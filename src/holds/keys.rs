@@ -3,16 +3,19 @@
 //! All keys of an event share the hash tag `{event_id}`, so that they live in
 //! one slot and one script can change them together. Event ids have no braces.
 //!
-//! | key | type | field or member | value |
-//! |---|---|---|---|
-//! | `meta` | hash | `epoch`, `seq`, `revision`, `seat_count` | the event's position and how much of its chart Redis knows |
-//! | | | `state`, `hold_ttl_ms`, `max_hold_ms`, `max_units_per_hold`, `max_units_per_holder` | the rules that the scripts check |
-//! | `seats` | hash | seat index | `H` or `S` and the hold's 32 hexadecimal digits, or `B`; an available seat has no field |
-//! | `holds` | hash | hold id, 32 hexadecimal digits | [`crate::domain::HoldRecord`] in MessagePack; kept for a while after the hold ended |
-//! | `due` | sorted set | hold id | when the hold is due to be ended, in ms of Redis' clock |
-//! | `areas` | hash | `f<index>`, `c<index>` | free units and capacity |
-//! | `holders` | hash | holder id | units held and owned together |
-//! | `log` | stream | id `<epoch>-<seq>` | [`super::log::LogEntry`] |
+//! - `meta`, a hash. The event's position: `epoch`, `seq`. How much of the
+//!   event Redis knows: `revision`, `seat_count`. The rules that the scripts
+//!   check: `state`, `hold_ttl_ms`, `max_hold_ms`, `max_units_per_hold`,
+//!   `max_units_per_holder`.
+//! - `seats`, a hash by seat index: `H` or `S` and the hold's 32 hexadecimal
+//!   digits, or `B`. An available seat has no field.
+//! - `holds`, a hash by hold id: [`crate::domain::HoldRecord`] in MessagePack,
+//!   kept for a while after the hold ended.
+//! - `due`, a sorted set of hold ids by the time at which each is due to be
+//!   ended, in ms of Redis' clock.
+//! - `areas`, a hash: `f<index>` free units, `c<index>` capacity.
+//! - `holders`, a hash by holder id: units held and owned together.
+//! - `log`, a stream of [`super::log::LogEntry`] under ids `<epoch>-<seq>`.
 
 use crate::domain::EventId;
 

@@ -48,6 +48,43 @@ pub enum SaleVerdict {
     Fenced,
 }
 
+/// The statement of [`Ledger::confirm`]; public for benchmarks that run the same
+/// by another client.
+pub const CONFIRM: &str = "-- confirm
+    WITH fence AS MATERIALIZED (
+        SELECT FROM events WHERE event_id = $1 AND epoch = $2 FOR SHARE
+    ), verdict AS (
+        INSERT INTO hold_outcomes (hold_id, event_id, outcome, order_id)
+        SELECT $3, $1, 'confirmed', $4 FROM fence
+        ON CONFLICT (hold_id) DO NOTHING RETURNING order_id
+    ), sale AS (
+        INSERT INTO orders (order_id, event_id, hold_id, holder_id, state, currency,
+            total_micros, payment_reference, pay_time)
+        SELECT order_id, $1, $3, $5, 'PAID', $6, $7, $8, now() FROM verdict
+        RETURNING order_id, create_time
+    ), issued AS (
+        INSERT INTO tickets
+            (ticket_id, order_id, event_id, seat_index, area_index, price_micros)
+        SELECT ticket_id, order_id, $1, seat_index, area_index, price
+        FROM sale, unnest($9::uuid[], $10::int[], $11::int[], $12::int8[])
+            WITH ORDINALITY AS t (ticket_id, seat_index, area_index, price, n)
+        ORDER BY n
+    ), locked AS MATERIALIZED (
+        SELECT area_index, t.quantity
+        FROM sale, areas JOIN unnest($13::int[], $14::int[]) AS t (area_index, quantity)
+            USING (area_index)
+        WHERE event_id = $1 ORDER BY area_index FOR NO KEY UPDATE OF areas
+    ), counted AS (
+        UPDATE areas SET sold = sold + locked.quantity FROM locked
+        WHERE areas.event_id = $1 AND areas.area_index = locked.area_index
+    ), noted AS (
+        INSERT INTO outbox (kind, event_id, hold_id, lease_until)
+        SELECT 'sold', $1, $3, now() + $15 * interval '1 second' FROM sale
+        RETURNING outbox_id
+    )
+    SELECT (SELECT count(*) FROM fence), (SELECT create_time FROM sale),
+        (SELECT outbox_id FROM noted)";
+
 impl Ledger {
     /// Sells all or nothing. The outcome row is inserted before anything else:
     /// where another attempt has it under way, this one waits for its end.
@@ -57,40 +94,6 @@ impl Ledger {
     /// already, or the payment paid for another hold; [`Error::Unknown`] where
     /// it may have been committed: the same sale again tells.
     pub async fn confirm(&self, sale: &Sale<'_>) -> Result<SaleVerdict, Error> {
-        const SQL: &str = "-- confirm
-            WITH fence AS MATERIALIZED (
-                SELECT FROM events WHERE event_id = $1 AND epoch = $2 FOR SHARE
-            ), verdict AS (
-                INSERT INTO hold_outcomes (hold_id, event_id, outcome, order_id)
-                SELECT $3, $1, 'confirmed', $4 FROM fence
-                ON CONFLICT (hold_id) DO NOTHING RETURNING order_id
-            ), sale AS (
-                INSERT INTO orders (order_id, event_id, hold_id, holder_id, state, currency,
-                    total_micros, payment_reference, pay_time)
-                SELECT order_id, $1, $3, $5, 'PAID', $6, $7, $8, now() FROM verdict
-                RETURNING order_id, create_time
-            ), issued AS (
-                INSERT INTO tickets
-                    (ticket_id, order_id, event_id, seat_index, area_index, price_micros)
-                SELECT ticket_id, order_id, $1, seat_index, area_index, price
-                FROM sale, unnest($9::uuid[], $10::int[], $11::int[], $12::int8[])
-                    WITH ORDINALITY AS t (ticket_id, seat_index, area_index, price, n)
-                ORDER BY n
-            ), locked AS MATERIALIZED (
-                SELECT area_index, t.quantity
-                FROM sale, areas JOIN unnest($13::int[], $14::int[]) AS t (area_index, quantity)
-                    USING (area_index)
-                WHERE event_id = $1 ORDER BY area_index FOR NO KEY UPDATE OF areas
-            ), counted AS (
-                UPDATE areas SET sold = sold + locked.quantity FROM locked
-                WHERE areas.event_id = $1 AND areas.area_index = locked.area_index
-            ), noted AS (
-                INSERT INTO outbox (kind, event_id, hold_id, lease_until)
-                SELECT 'sold', $1, $3, now() + $15 * interval '1 second' FROM sale
-                RETURNING outbox_id
-            )
-            SELECT (SELECT count(*) FROM fence), (SELECT create_time FROM sale),
-                (SELECT outbox_id FROM noted)";
         let tickets = &sale.tickets;
         let ticket_ids: Vec<Uuid> = tickets.iter().map(|ticket| ticket.ticket_id.0).collect();
         let seats: Vec<_> =
@@ -102,7 +105,7 @@ impl Ledger {
         let quantities: Vec<_> = sale.areas.iter().map(|units| to_i32(units.quantity)).collect();
         let rows = self
             .query(
-                SQL,
+                CONFIRM,
                 &[
                     &sale.event_id.as_str(),
                     &to_i64(sale.epoch.0),

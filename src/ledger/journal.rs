@@ -47,6 +47,36 @@ macro_rules! hold_columns {
 }
 pub(super) use hold_columns;
 
+/// A hold id is used once for ever: a row of an earlier use stays as it is.
+const WRITE_JOURNAL: &str = "-- write_journal
+    WITH moved AS (
+        UPDATE journal_cursors SET epoch = $4, seq = $5, update_time = now()
+        WHERE event_id = $1 AND epoch = $2 AND seq = $3 RETURNING 1
+    ), written AS (
+        INSERT INTO holds (hold_id, event_id, holder_id, fingerprint, create_time,
+            expire_time, seat_indexes, area_indexes, area_quantities, area_at_first,
+            epoch, seq)
+        SELECT id, $1, holder, print, to_timestamp(made / 1e3), to_timestamp(ends / 1e3),
+            seats::int[], areas::int[], quantities::int[], at_first::int[], at_epoch, at_seq
+        FROM moved, unnest($6::uuid[], $7::text[], $8::text[], $9::int8[],
+            $10::int8[], $11::text[], $12::text[], $13::text[], $14::text[],
+            $15::int8[], $16::int8[])
+            AS t (id, holder, print, made, ends, seats, areas, quantities, at_first,
+                at_epoch, at_seq)
+        ORDER BY id
+        ON CONFLICT (hold_id) DO UPDATE SET expire_time = excluded.expire_time,
+            seat_indexes = excluded.seat_indexes, area_indexes = excluded.area_indexes,
+            area_quantities = excluded.area_quantities, epoch = excluded.epoch,
+            seq = excluded.seq
+        WHERE holds.event_id = excluded.event_id
+            AND holds.fingerprint = excluded.fingerprint
+    ), ended AS (
+        INSERT INTO hold_outcomes (hold_id, event_id, outcome)
+        SELECT id, $1, 'expired' FROM moved, unnest($17::uuid[]) AS id ORDER BY id
+        ON CONFLICT (hold_id) DO NOTHING
+    )
+    SELECT count(*) FROM moved";
+
 impl Ledger {
     /// Moves the event's cursor and writes what lies between; answers whether
     /// it did, or another server was faster.
@@ -55,35 +85,6 @@ impl Ledger {
         event_id: &EventId,
         batch: &JournalBatch,
     ) -> Result<bool, Error> {
-        // A hold id is used once for ever: a row of an earlier use stays.
-        const SQL: &str = "-- write_journal
-            WITH moved AS (
-                UPDATE journal_cursors SET epoch = $4, seq = $5, update_time = now()
-                WHERE event_id = $1 AND epoch = $2 AND seq = $3 RETURNING 1
-            ), written AS (
-                INSERT INTO holds (hold_id, event_id, holder_id, fingerprint, create_time,
-                    expire_time, seat_indexes, area_indexes, area_quantities, area_at_first,
-                    epoch, seq)
-                SELECT id, $1, holder, print, to_timestamp(made / 1e3), to_timestamp(ends / 1e3), seats::int[], areas::int[],
-                    quantities::int[], at_first::int[], at_epoch, at_seq
-                FROM moved, unnest($6::uuid[], $7::text[], $8::text[], $9::int8[],
-                    $10::int8[], $11::text[], $12::text[], $13::text[], $14::text[],
-                    $15::int8[], $16::int8[])
-                    AS t (id, holder, print, made, ends, seats, areas, quantities, at_first,
-                        at_epoch, at_seq)
-                ORDER BY id
-                ON CONFLICT (hold_id) DO UPDATE SET expire_time = excluded.expire_time,
-                    seat_indexes = excluded.seat_indexes, area_indexes = excluded.area_indexes,
-                    area_quantities = excluded.area_quantities, epoch = excluded.epoch,
-                    seq = excluded.seq
-                WHERE holds.event_id = excluded.event_id
-                    AND holds.fingerprint = excluded.fingerprint
-            ), ended AS (
-                INSERT INTO hold_outcomes (hold_id, event_id, outcome)
-                SELECT id, $1, 'expired' FROM moved, unnest($17::uuid[]) AS id ORDER BY id
-                ON CONFLICT (hold_id) DO NOTHING
-            )
-            SELECT count(*) FROM moved";
         let holds = &batch.holds;
         let column = |of: fn(&HoldRecord) -> String| -> Vec<String> {
             holds.iter().map(|(.., record)| of(record)).collect()
@@ -99,7 +100,7 @@ impl Ledger {
         let expired: Vec<Uuid> = batch.expired.iter().map(|hold_id| hold_id.0).collect();
         let rows = self
             .query(
-                SQL,
+                WRITE_JOURNAL,
                 &[
                     &event_id.as_str(),
                     &to_i64(batch.from.epoch.0),

@@ -1,7 +1,7 @@
 //! Room 5, Postgres: who owns a seat for good.
 //!
 //! One file per noun, and one for the sale itself. A single statement is its
-//! own transaction; what takes more than one goes through [`Ledger::run_tx`].
+//! own transaction; what takes more than one goes through `run_tx`.
 //! The first line of every statement names its function.
 
 mod charts;
@@ -18,7 +18,7 @@ mod outcomes;
 mod seats;
 mod session;
 
-pub use confirm::{Sale, SaleTicket, SaleVerdict};
+pub use confirm::{CONFIRM, Sale, SaleTicket, SaleVerdict};
 pub use epochs::Foundation;
 pub use error::Error;
 pub use events::{ActiveEvent, Created, StoredEvent};

@@ -1,0 +1,32 @@
+# Every target does its own set-up: a fresh clone needs nothing before it.
+
+.PHONY: help up test check bench docs clean
+
+help:
+	@echo 'make up     start everything: stores, schema, a demo event, the server'
+	@echo 'make test   all tests, on stores of their own'
+	@echo 'make check  format, lints, the contract, migrations, documentation'
+	@echo 'make bench  hold and confirm beside what their stores do alone'
+	@echo 'make clean  forget the data of make up, and all that was built'
+
+up:
+	@.ci/stores
+	cargo build --release --locked --bin holdfast
+	@exec target/release/holdfast dev
+
+test:
+	@.ci/stores
+	cargo test --locked
+
+check:
+	.ci/check
+
+bench:
+	@.ci/stores
+	cargo bench --locked --bench first
+
+docs:
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
+
+clean:
+	rm -rf .holdfast target

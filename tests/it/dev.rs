@@ -1,0 +1,152 @@
+//! `holdfast dev`, the binary: one command for all, and nothing left behind.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use holdfast::proto::{
+    GetHoldRequest, HoldState, catalog_service_client::CatalogServiceClient,
+    reservation_service_client::ReservationServiceClient,
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+    time::timeout,
+};
+
+use crate::support::{eventually, hold_request};
+
+struct Dev {
+    process: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    url: String,
+}
+
+impl Dev {
+    async fn start(data_dir: &Path) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_holdfast"))
+            .args(["dev", "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0"])
+            .arg("--data-dir")
+            .arg(data_dir)
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut steps = Vec::new();
+        let told = async {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                let done = line.starts_with("Ctrl-C");
+                steps.push(line);
+                if done {
+                    break;
+                }
+            }
+        };
+        timeout(Duration::from_secs(60), told).await.expect("it starts");
+        let text = steps.join("\n");
+        for step in ["redis", "postgres", "schema", "server", "demo event", "/Hold"] {
+            assert!(text.contains(step), "{step} is not told in\n{text}");
+        }
+        let addr = text.split("gRPC on ").nth(1).unwrap().split(',').next().unwrap();
+        Self { process, lines, url: format!("http://{addr}") }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.process.id().unwrap()).unwrap();
+        kill(Pid::from_raw(pid), signal).unwrap();
+    }
+
+    async fn ended(mut self) -> std::process::ExitStatus {
+        let status = timeout(Duration::from_secs(10), self.process.wait()).await;
+        let status = status.expect("within 10 s").unwrap();
+        while self.lines.next_line().await.unwrap().is_some() {}
+        status
+    }
+}
+
+/// Processes that have the directory in their command line.
+fn processes_of(dir: &Path) -> Vec<String> {
+    let dir = dir.canonicalize().unwrap().display().to_string();
+    let listed = std::process::Command::new("ps").args(["-A", "-ww", "-o", "pid=,args="]).output();
+    String::from_utf8_lossy(&listed.unwrap().stdout)
+        .lines()
+        .filter(|line| line.contains(&dir) && !line.contains("holdfast dev"))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn data_dir() -> (tempfile::TempDir, PathBuf) {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let data = dir.path().join("data");
+    (dir, data)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn starts_stops_and_keeps_its_data() {
+    let (_dir, data) = data_dir();
+    let dev = Dev::start(&data).await;
+    assert!(!processes_of(&data).is_empty());
+    let mut client = ReservationServiceClient::connect(dev.url.clone()).await.unwrap();
+    let mut request = hold_request("ann", &["parterre-left:1:1"]);
+    request.event_id = "demo".into();
+    let hold = client.hold(request).await.unwrap().into_inner().hold.unwrap();
+
+    // A second one on the same data is told so, and does no harm.
+    let second = Command::new(env!("CARGO_BIN_EXE_holdfast"))
+        .args(["dev", "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0"])
+        .arg("--data-dir")
+        .arg(&data)
+        .output()
+        .await
+        .unwrap();
+    assert!(!second.status.success());
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(said.contains("in use by another"), "{said}");
+
+    dev.signal(Signal::SIGTERM);
+    assert!(dev.ended().await.success());
+    assert_eq!(processes_of(&data), Vec::<String>::new());
+
+    let dev = Dev::start(&data).await;
+    let mut client = ReservationServiceClient::connect(dev.url.clone()).await.unwrap();
+    let get = GetHoldRequest { event_id: "demo".into(), hold_id: hold.hold_id.clone() };
+    let again = client.get_hold(get).await.unwrap().into_inner().hold.unwrap();
+    assert_eq!(again, hold);
+    assert_eq!(again.state(), HoldState::Active);
+    dev.signal(Signal::SIGINT);
+    assert!(dev.ended().await.success());
+    assert_eq!(processes_of(&data), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_it_leaves_no_child_behind() {
+    let (_dir, data) = data_dir();
+    let dev = Dev::start(&data).await;
+    CatalogServiceClient::connect(dev.url.clone()).await.unwrap();
+    assert!(processes_of(&data).len() >= 2);
+    dev.signal(Signal::SIGKILL);
+    assert!(!dev.ended().await.success());
+    eventually("the stores end", async || processes_of(&data).is_empty().then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_dies_is_told() {
+    let (_dir, data) = data_dir();
+    let dev = Dev::start(&data).await;
+    let redis = processes_of(&data)
+        .into_iter()
+        .find(|line| line.contains("redis-server") && !line.contains("sh -c"));
+    let pid = redis.unwrap().split_whitespace().next().unwrap().parse().unwrap();
+    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    assert!(!dev.ended().await.success());
+    assert_eq!(processes_of(&data), Vec::<String>::new());
+}

@@ -1,0 +1,147 @@
+//! An event that Redis does not have is built anew from Postgres.
+
+use futures_util::future::join_all;
+use holdfast::proto::{HoldState, SeatStatus};
+
+use crate::support::{EVENT, Stage, code_and_reason, eventually, floor, hold_request};
+
+async fn flush(stage: &Stage) {
+    let mut redis = stage.stores.redis().await;
+    let _: () = redis::cmd("FLUSHDB").query_async(&mut redis).await.unwrap();
+}
+
+async fn all_journaled(stage: &Stage, holds: i64) {
+    let postgres = stage.stores.postgres().await;
+    eventually("all is journaled", async || {
+        let row = postgres.query_one("SELECT count(*) FROM holds", &[]).await.unwrap();
+        (row.get::<_, i64>(0) == holds).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sold_and_journaled_holds_come_back() {
+    let stage = Stage::new().await;
+    let server = &stage.server;
+    let mut watcher = server.watch(EVENT, "").await;
+    watcher.snapshot().await;
+    let mut request = hold_request("ann", &["A-1", "A-2"]);
+    request.areas = floor(5);
+    let sold = server.hold(request).await.unwrap();
+    server.confirm(&sold, "pay-1").await.unwrap();
+    let mut request = hold_request("bob", &["B-1", "B-2"]);
+    request.areas = floor(7);
+    let held = server.hold(request.clone()).await.unwrap();
+    let released = server.hold(hold_request("cat", &["C-1"])).await.unwrap();
+    server.release(&released, &[], vec![]).await.unwrap();
+    all_journaled(&stage, 3).await;
+    let before = server.house().await;
+
+    flush(&stage).await;
+    // The first to ask, at ten places at once, finds all as it was.
+    let asked = join_all((0..10).map(|_| server.get_hold(EVENT, &held.hold_id))).await;
+    for hold in asked {
+        assert_eq!(hold.unwrap(), held);
+    }
+    assert_eq!(server.house().await, before);
+    assert_eq!(server.hold(request).await.unwrap(), held, "the same request, the same hold");
+    watcher.until("a reset", |w| w.snapshots == 2 && w.house == before).await;
+
+    // Sold is sold, and what lives can be sold.
+    let order = server.confirm(&sold, "pay-1").await.unwrap();
+    assert_eq!(order.tickets.len(), 7);
+    server.confirm(&held, "pay-2").await.unwrap();
+    watcher.until("the sale", |w| w.house.count(SeatStatus::Sold) == 4).await;
+    let told = code_and_reason(server.hold(hold_request("dan", &["A-1"])).await);
+    assert_eq!(told.1, "SEAT_UNAVAILABLE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_nobody_calling_the_watchers_see_it_come_back() {
+    let stage = Stage::new().await;
+    let server = &stage.server;
+    let held = server.hold(hold_request("ann", &["A-1"])).await.unwrap();
+    all_journaled(&stage, 1).await;
+    let mut watcher = server.watch(EVENT, "").await;
+    watcher.snapshot().await;
+    flush(&stage).await;
+    watcher.until("a reset", |w| w.snapshots == 2).await;
+    assert_eq!(watcher.house.seats["A-1"], SeatStatus::Held);
+    assert_eq!(server.get_hold(EVENT, &held.hold_id).await.unwrap(), held);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_that_ran_out_meanwhile_stays_ended() {
+    let stage = Stage::new().await;
+    let server = &stage.server;
+    let held = server.hold(hold_request("ann", &["A-1"])).await.unwrap();
+    all_journaled(&stage, 1).await;
+    flush(&stage).await;
+    let postgres = stage.stores.postgres().await;
+    postgres.batch_execute("UPDATE holds SET expire_time = now() - interval '1 s'").await.unwrap();
+    let told = server.get_hold(EVENT, &held.hold_id).await.unwrap();
+    assert_eq!(told.state(), HoldState::Expired);
+    for _ in 0..2 {
+        assert_eq!(code_and_reason(server.confirm(&held, "pay-1").await).1, "HOLD_EXPIRED");
+    }
+    let next = server.hold(hold_request("bob", &["A-1"])).await.unwrap();
+    server.confirm(&next, "pay-2").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_that_only_redis_knew_is_gone_and_its_seat_free() {
+    let stage = Stage::new().await;
+    let server = &stage.server;
+    // The journal's way to Postgres is cut.
+    let postgres = stage.stores.postgres().await;
+    postgres.batch_execute("ALTER TABLE journal_cursors RENAME TO hidden").await.unwrap();
+    let request = hold_request("ann", &["A-1"]);
+    let held = server.hold(request.clone()).await.unwrap();
+    flush(&stage).await;
+    for _ in 0..2 {
+        assert_eq!(code_and_reason(server.confirm(&held, "pay-1").await).1, "HOLD_NOT_FOUND");
+    }
+    let next = server.hold(hold_request("bob", &["A-1"])).await.unwrap();
+    assert_eq!(code_and_reason(server.hold(request).await).1, "SEAT_UNAVAILABLE");
+    server.confirm(&next, "pay-2").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journaled_hold_that_redis_dropped_is_lost_for_good() {
+    use redis::AsyncCommands;
+    let stage = Stage::new().await;
+    let server = &stage.server;
+    let held = server.hold(hold_request("ann", &["A-1"])).await.unwrap();
+    all_journaled(&stage, 1).await;
+    let mut redis = stage.stores.redis().await;
+    let _: () = redis.del(&["hf:{event}:holds", "hf:{event}:seats"]).await.unwrap();
+    let told = server.get_hold(EVENT, &held.hold_id).await.unwrap();
+    assert_eq!(told.state(), HoldState::Lost);
+    for _ in 0..2 {
+        assert_eq!(code_and_reason(server.confirm(&held, "pay-1").await).1, "HOLD_LOST");
+        assert_eq!(code_and_reason(server.extend_hold(&held, 1_000).await).1, "HOLD_LOST");
+        assert_eq!(code_and_reason(server.release(&held, &[], vec![]).await).1, "HOLD_LOST");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_servers_build_it_once() {
+    let stage = Stage::new().await;
+    let other = stage.another_server().await;
+    for round in 0..5 {
+        flush(&stage).await;
+        let seats: Vec<String> = (1..=10).map(|n| format!("A-{n}")).collect();
+        let holds = join_all(seats.iter().enumerate().map(|(i, seat)| {
+            let server = if i % 2 == 0 { &stage.server } else { &other };
+            server.hold(hold_request("ann", &[seat]))
+        }))
+        .await;
+        // None of them is wiped out by another server's building it again.
+        for hold in holds {
+            let hold = hold.unwrap();
+            let told = stage.server.get_hold(EVENT, &hold.hold_id).await.unwrap();
+            assert_eq!(told.state(), HoldState::Active, "round {round}");
+            stage.server.release(&hold, &[], vec![]).await.unwrap();
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! One binary for all integration tests: real servers on real stores, driven
+//! through gRPC by the public contract. One file a verb.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails panics")]
+#![expect(
+    clippy::cast_sign_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    reason = "the numbers of tests are small"
+)]
+
+mod support;
+
+mod add_areas;
+mod add_seats;
+mod bad_requests;
+mod block_seats;
+mod confirm;
+mod contention;
+mod create_event;
+mod dev;
+mod doors;
+mod expire_holds;
+mod extend_hold;
+mod get_hold;
+mod get_seat_map;
+mod hold;
+mod house;
+mod journal_holds;
+mod list_events;
+mod load_event;
+mod model;
+mod outbox;
+mod release;
+mod stream_seat_updates;
+mod tidy;
+mod update_event;
