@@ -77,6 +77,8 @@ pub const MAX_EPOCH_ATTEMPTS: usize = 4;
 
 /// Sessions that the pool has at least; fewer could lock each other out.
 pub const MIN_POSTGRES_POOL: u16 = 8;
+/// Seats of all charts that one server keeps in memory, some 250 bytes each.
+pub const MAX_CACHED_SEATS: u64 = 2_000_000;
 /// Events that one server loads into Redis at the same time; each takes two
 /// sessions.
 pub const MAX_LOADS: usize = 3;

@@ -14,13 +14,13 @@ use std::{
     process::{ExitStatus, Stdio},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tokio::{
     process::{Child as Process, ChildStdin, Command},
-    time::timeout,
+    time::{Instant, sleep, timeout},
 };
 
-use crate::limits::DEV_STORE_STOP_TIMEOUT;
+use crate::limits::{DEV_POLL, DEV_STORE_START_TIMEOUT, DEV_STORE_STOP_TIMEOUT};
 
 /// Its arguments: the signal that ends the store, then the store's command.
 const GUARD: &str = r#"
@@ -91,9 +91,24 @@ impl Child {
         self.guard.wait().await
     }
 
-    /// How it has ended, if it has.
-    pub fn has_ended(&mut self) -> Option<ExitStatus> {
-        self.guard.try_wait().ok().flatten()
+    /// Waits until the store answers.
+    pub async fn answers<F: Future<Output = bool>>(
+        &mut self,
+        name: &str,
+        log: &Path,
+        probe: impl Fn() -> F,
+    ) -> anyhow::Result<()> {
+        let deadline = Instant::now() + DEV_STORE_START_TIMEOUT;
+        while !probe().await {
+            if let Some(status) = self.guard.try_wait()? {
+                bail!("{name} ended ({status}); see {}", log.display());
+            }
+            if Instant::now() > deadline {
+                bail!("{name} does not answer; see {}", log.display());
+            }
+            sleep(DEV_POLL).await;
+        }
+        Ok(())
     }
 
     /// Ends the store, and waits for it.

@@ -9,7 +9,6 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use nix::unistd::{Uid, User};
-use tokio::time::{Instant, sleep};
 use tokio_postgres::NoTls;
 
 use super::{
@@ -17,7 +16,6 @@ use super::{
     child::{Child, Owner},
     socket_dir,
 };
-use crate::limits::{DEV_POLL, DEV_STORE_START_TIMEOUT};
 
 /// A Postgres server that ends with this process.
 #[derive(Debug)]
@@ -69,22 +67,10 @@ impl Postgres {
         // SIGINT: it ends the sessions and shuts down cleanly.
         let child = Child::start("INT", &command, owner.as_ref(), &log)?;
         let mut server = Self { child, bin, sockets, cluster };
-        server.wait_until_it_answers(&log).await?;
+        let url = server.url("postgres");
+        let answers = async || tokio_postgres::connect(&url, NoTls).await.is_ok();
+        server.child.answers("postgres", &log, answers).await?;
         Ok(server)
-    }
-
-    async fn wait_until_it_answers(&mut self, log: &Path) -> anyhow::Result<()> {
-        let deadline = Instant::now() + DEV_STORE_START_TIMEOUT;
-        while tokio_postgres::connect(&self.url("postgres"), NoTls).await.is_err() {
-            if let Some(status) = self.child.has_ended() {
-                bail!("postgres ended ({status}); see {}", log.display());
-            }
-            if Instant::now() > deadline {
-                bail!("postgres does not answer; see {}", log.display());
-            }
-            sleep(DEV_POLL).await;
-        }
-        Ok(())
     }
 
     /// Where its programs are.

@@ -6,14 +6,10 @@ use std::{
     process::ExitStatus,
 };
 
-use anyhow::{Context as _, bail};
-use tokio::{
-    net::UnixStream,
-    time::{Instant, sleep},
-};
+use anyhow::Context as _;
+use tokio::net::UnixStream;
 
 use super::{child::Child, socket_dir};
-use crate::limits::{DEV_POLL, DEV_STORE_START_TIMEOUT};
 
 /// A Redis server that ends with this process.
 #[derive(Debug)]
@@ -22,6 +18,9 @@ pub struct Redis {
     socket: PathBuf,
     data_dir: PathBuf,
 }
+
+const NEEDED: &str =
+    "Redis 7 or later is needed: apt-get install redis-server, or brew install redis";
 
 /// Enough for one a test.
 const DATABASES: &str = "1024";
@@ -58,30 +57,10 @@ impl Redis {
             "--databases",
             DATABASES,
         ];
-        let child = Child::start("TERM", &command, None, &log).context(
-            "Redis 7 or later is needed: apt-get install redis-server, or brew install redis",
-        )?;
-        let mut redis = Self { child, socket, data_dir: dir };
-        redis.wait_until_it_answers(&log).await?;
-        Ok(redis)
-    }
-
-    async fn wait_until_it_answers(&mut self, log: &Path) -> anyhow::Result<()> {
-        let deadline = Instant::now() + DEV_STORE_START_TIMEOUT;
-        while UnixStream::connect(&self.socket).await.is_err() {
-            if let Some(status) = self.child.has_ended() {
-                bail!(
-                    "redis-server ended ({status}); see {}. Redis 7 or later is needed: \
-                     apt-get install redis-server, or brew install redis",
-                    log.display()
-                );
-            }
-            if Instant::now() > deadline {
-                bail!("redis-server does not answer; see {}", log.display());
-            }
-            sleep(DEV_POLL).await;
-        }
-        Ok(())
+        let mut child = Child::start("TERM", &command, None, &log)?;
+        let answers = async || UnixStream::connect(&socket).await.is_ok();
+        child.answers("redis-server", &log, answers).await.context(NEEDED)?;
+        Ok(Self { child, socket, data_dir: dir })
     }
 
     /// How to reach it.

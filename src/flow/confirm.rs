@@ -101,7 +101,7 @@ impl Flows {
         //    already: what fails here, the outbox repeats.
         let outcome = Outcome::Confirmed(order.order_id);
         let ended = Ended { hold_id: *hold_id, outcome, seats: record.seats };
-        if self.finish(&event, &[ended]).await {
+        if self.finish(event_id, event.epoch, &[ended]).await {
             self.finished.lock().unwrap_or_else(PoisonError::into_inner).push(outbox_id);
         }
         Ok(Attempt::Sold(Order { create_time, pay_time: Some(create_time), ..order }))
@@ -153,7 +153,8 @@ impl Flows {
     ) -> Result<Attempt, Error> {
         let outcome = self.ledger.find_outcome(hold_id).await?;
         let outcome = outcome.ok_or_else(|| Error::internal("an outcome row has gone"))?;
-        self.finish(event, &[Ended { hold_id, outcome, seats: record.seats.clone() }]).await;
+        let ended = Ended { hold_id, outcome, seats: record.seats.clone() };
+        self.finish(&event.event_id, event.epoch, &[ended]).await;
         Ok(Attempt::Ended(outcome))
     }
 

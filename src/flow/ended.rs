@@ -2,7 +2,7 @@
 
 use super::{Error, Flows, event::LoadedEvent};
 use crate::{
-    domain::{HoldId, HoldRecord, HolderId, Outcome, Refusal},
+    domain::{Epoch, EventId, HoldId, HoldRecord, HolderId, Outcome, Refusal},
     holds::{Ended, Reply},
 };
 
@@ -16,24 +16,25 @@ impl Flows {
         hold_id: HoldId,
         outcome: Outcome,
     ) -> Result<Option<Outcome>, Error> {
-        let settled = self.ledger.settle(&event.event_id, event.epoch, &[hold_id], outcome).await?;
+        let (event_id, epoch) = (&event.event_id, event.epoch);
+        let settled = self.ledger.settle(event_id, epoch, &[hold_id], outcome).await?;
         let Some(settled) = settled else { return Ok(None) };
         let &(_, outcome) =
             settled.first().ok_or_else(|| Error::internal("a hold was settled without outcome"))?;
-        self.finish(event, &[Ended { hold_id, outcome, seats: Vec::new() }]).await;
+        self.finish(event_id, epoch, &[Ended { hold_id, outcome, seats: Vec::new() }]).await;
         Ok(Some(outcome))
     }
 
     /// Tells Redis how holds ended; answers whether it heard. Where it did not,
     /// nothing is wrong: sales are told again by the outbox, and other holds
     /// are ended when they run out.
-    pub(super) async fn finish(&self, event: &LoadedEvent, ended: &[Ended]) -> bool {
-        match self.holds.finish(&event.event_id, event.epoch, ended).await {
+    pub(super) async fn finish(&self, event_id: &EventId, epoch: Epoch, ended: &[Ended]) -> bool {
+        match self.holds.finish(event_id, epoch, ended).await {
             Ok(Reply::Done(_)) => true,
             // Whoever builds the next epoch reads what Postgres has decided.
             Ok(Reply::NotLoaded | Reply::Epoch(_)) => false,
             Err(error) => {
-                tracing::debug!(event_id = %event.event_id, %error, "outcome not told to Redis");
+                tracing::debug!(%event_id, %error, "outcome not told to Redis");
                 false
             }
         }

@@ -29,6 +29,15 @@ impl Error {
         Self::Internal(source.into())
     }
 
+    /// For a call that changes nothing: it has no outcome to be unknown.
+    #[must_use]
+    pub fn of_a_read(self) -> Self {
+        match self {
+            Self::OutcomeUnknown(source) => Self::StoreUnavailable(source),
+            other => other,
+        }
+    }
+
     /// For an event that was rebuilt again and again while a call waited.
     pub(super) fn unsettled() -> Self {
         Self::StoreUnavailable("the event's state is being rebuilt".into())

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use moka::future::Cache;
 use time::OffsetDateTime;
 
 use super::{Error, Flows};
@@ -10,7 +11,7 @@ use crate::{
         AreaId, Chart, Epoch, EventId, Hold, HoldId, HoldRecord, HoldState, Items, Refusal, SeatId,
     },
     holds::{self, Reply},
-    limits::MAX_EPOCH_ATTEMPTS,
+    limits::{MAX_CACHED_SEATS, MAX_EPOCH_ATTEMPTS},
 };
 
 /// An event as this server last saw it in Postgres. The epoch may be out of
@@ -21,7 +22,16 @@ pub(super) struct LoadedEvent {
     pub event_id: EventId,
     pub epoch: Epoch,
     pub revision: u64,
-    pub chart: Chart,
+    pub chart: Arc<Chart>,
+}
+
+/// What servers know of events, as many as [`MAX_CACHED_SEATS`] allows.
+pub(super) fn cache() -> Cache<EventId, Arc<LoadedEvent>> {
+    const EVENT_ITSELF: usize = 100;
+    let seats = |_: &EventId, event: &Arc<LoadedEvent>| {
+        u32::try_from(EVENT_ITSELF + event.chart.seat_count()).unwrap_or(u32::MAX)
+    };
+    Cache::builder().weigher(seats).max_capacity(MAX_CACHED_SEATS).build()
 }
 
 impl Flows {
@@ -31,6 +41,7 @@ impl Flows {
         let read = self.events.try_get_with(event_id.clone(), self.read_event(event_id));
         read.await.map_err(|error| match &*error {
             Error::Refused(refusal) => Error::Refused(refusal.clone()),
+            Error::Internal(_) => Error::Internal(error.into()),
             _ => Error::StoreUnavailable(error.into()),
         })
     }
@@ -45,8 +56,13 @@ impl Flows {
     async fn read_event(&self, event_id: &EventId) -> Result<Arc<LoadedEvent>, Error> {
         let stored = self.ledger.find_event(event_id).await?;
         let stored = stored.ok_or_else(|| Refusal::EventNotFound(event_id.clone()))?;
-        // Read after the revision: it may have more than that, never less.
-        let chart = self.ledger.read_chart(event_id).await?;
+        // Most often only the epoch has moved on.
+        let known = self.events.get(event_id).await.filter(|e| e.revision == stored.revision);
+        let chart = match known {
+            Some(known) => known.chart.clone(),
+            // Read after the revision: it may have more than that, never less.
+            None => Arc::new(self.ledger.read_chart(event_id).await?),
+        };
         Ok(Arc::new(LoadedEvent {
             event_id: event_id.clone(),
             epoch: stored.epoch,
@@ -69,8 +85,7 @@ impl Flows {
             let event = self.event(event_id).await?;
             match script(event.epoch).await? {
                 Reply::Done(answer) => return Ok((event, answer)),
-                Reply::NotLoaded => self.load_event(event_id, None).await?,
-                Reply::Epoch(found) => self.load_event(event_id, Some(found)).await?,
+                behind => self.load_event(event_id, behind.epoch()).await?,
             }
         }
         Err(Error::unsettled())

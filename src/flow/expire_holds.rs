@@ -5,67 +5,67 @@
 
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
-use tokio::time::{Instant, sleep_until};
+use futures_util::future::join_all;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep_until},
+};
 
-use super::{Error, Flows, event::LoadedEvent};
+use super::{Error, Flows};
 use crate::{
-    domain::{EventId, Outcome},
+    domain::{Epoch, EventId, Outcome},
     holds::{Ended, Reply},
+    ledger::ActiveEvent,
     limits::{EXPIRY_HORIZON, JOB_CONCURRENCY},
 };
 
 impl Flows {
-    /// Ends what runs out within [`EXPIRY_HORIZON`], of all events, each at
-    /// its time.
+    /// Ends what runs out within [`EXPIRY_HORIZON`], of all events, each hold
+    /// at its time.
+    ///
+    /// # Errors
+    /// The first trouble with an event; the others were seen to all the same.
     pub async fn expire_all_holds(&self) -> Result<(), Error> {
-        let horizon = Instant::now() + EXPIRY_HORIZON;
-        let mut due: Vec<EventId> =
-            self.ledger.active_events().await?.into_iter().map(|event| event.event_id).collect();
-        while !due.is_empty() {
-            let ended: Vec<_> = stream::iter(due)
-                .map(|event_id| async move {
-                    let next_in = self.expire_event_holds(&event_id).await?;
-                    Ok::<_, Error>(next_in.map(|wait| (event_id, Instant::now() + wait)))
-                })
-                .buffer_unordered(JOB_CONCURRENCY)
-                .collect()
-                .await;
-            let ended: Vec<_> = ended.into_iter().collect::<Result<_, _>>()?;
-            let mut next: Vec<_> =
-                ended.into_iter().flatten().filter(|&(_, at)| at <= horizon).collect();
-            next.sort_by_key(|&(_, at)| at);
-            let Some(&(_, first)) = next.first() else { break };
-            sleep_until(first).await;
-            due = next.into_iter().take_while(|(_, at)| *at <= first).map(|(id, _)| id).collect();
-        }
-        Ok(())
+        let until = Instant::now() + EXPIRY_HORIZON;
+        let work = Semaphore::new(JOB_CONCURRENCY);
+        let active = self.ledger.active_events().await?;
+        let watched = active.iter().map(|event| self.expire_until(event, until, &work));
+        join_all(watched).await.into_iter().collect()
     }
 
-    async fn expire_event_holds(&self, event_id: &EventId) -> Result<Option<Duration>, Error> {
-        let event = self.event(event_id).await?;
-        self.expire_holds(&event).await
+    async fn expire_until(
+        &self,
+        ActiveEvent { event_id, epoch, .. }: &ActiveEvent,
+        until: Instant,
+        work: &Semaphore,
+    ) -> Result<(), Error> {
+        loop {
+            let permit = work.acquire().await.expect("never closed");
+            let next_in = self.expire_holds(event_id, *epoch).await?;
+            drop(permit);
+            match next_in.map(|wait| Instant::now() + wait) {
+                Some(at) if at <= until => sleep_until(at).await,
+                _ => return Ok(()),
+            }
+        }
     }
 
     /// Ends the holds of one event that are due; answers when the next one is.
+    /// What it cannot see to in this epoch is left for the next run.
     pub(super) async fn expire_holds(
         &self,
-        event: &LoadedEvent,
+        event_id: &EventId,
+        epoch: Epoch,
     ) -> Result<Option<Duration>, Error> {
         loop {
             // 1. What is due, by Redis' clock.
-            let reply = self.holds.due_holds(&event.event_id, event.epoch).await?;
-            let due = match reply {
+            let due = match self.holds.due_holds(event_id, epoch).await? {
                 Reply::Done(due) => due,
                 // Redis has lost the event, or has it in another epoch: bring it
                 // back, even if nobody calls; those who watch it wait.
-                Reply::NotLoaded => {
-                    self.load_event(&event.event_id, None).await?;
-                    return Ok(Some(Duration::ZERO));
-                }
-                Reply::Epoch(found) => {
-                    self.load_event(&event.event_id, Some(found)).await?;
-                    return Ok(Some(Duration::ZERO));
+                behind => {
+                    self.load_event(event_id, behind.epoch()).await?;
+                    return Ok(None);
                 }
             };
             if due.hold_ids.is_empty() {
@@ -73,17 +73,17 @@ impl Flows {
             }
             // 2. The outcome first: a Confirm that is under way is either before
             //    it, and the hold is sold, or after it, and is told so.
-            let settled = self
-                .ledger
-                .settle(&event.event_id, event.epoch, &due.hold_ids, Outcome::Expired)
-                .await?;
-            let Some(settled) = settled else { return Ok(Some(Duration::ZERO)) };
+            let expired = Outcome::Expired;
+            let settled = self.ledger.settle(event_id, epoch, &due.hold_ids, expired).await?;
+            let Some(settled) = settled else { return Ok(None) };
             // 3. Then Redis, by the verdict.
             let ended: Vec<_> = settled
                 .into_iter()
                 .map(|(hold_id, outcome)| Ended { hold_id, outcome, seats: Vec::new() })
                 .collect();
-            self.finish(event, &ended).await;
+            if !self.finish(event_id, epoch, &ended).await {
+                return Ok(None);
+            }
             if !due.is_full() {
                 return Ok(due.next_in());
             }

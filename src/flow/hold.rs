@@ -47,7 +47,7 @@ impl Flows {
                 // 3. So many holds have run out that the script could not look
                 //    through them: end them, and ask again.
                 HoldReply::Backlog => {
-                    self.expire_holds(&event).await?;
+                    self.expire_holds(event_id, event.epoch).await?;
                     continue;
                 }
                 refused => Err(refusal(&event, &request, refused, items.units()).into()),

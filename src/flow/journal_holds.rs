@@ -24,6 +24,7 @@ impl Flows {
             .buffer_unordered(JOB_CONCURRENCY)
             .collect()
             .await;
+        // One event's trouble does not keep the others waiting.
         journaled.into_iter().sum()
     }
 

@@ -44,7 +44,7 @@ impl Flows {
         let found = self.holds.position(event_id).await?.map(|position| position.epoch);
         let foundation =
             self.ledger.begin_epoch(event_id, found.unwrap_or_default(), &incarnation.0).await?;
-        let epoch = foundation.epoch;
+        let epoch = foundation.stored.epoch;
         // 4. Redis, unless a later epoch has got there meanwhile.
         let args = build(&foundation);
         let (held, sold) = (args.holds.len(), args.sold.len());
@@ -64,7 +64,7 @@ impl Flows {
     async fn epochs_agree(&self, event_id: &EventId) -> Result<bool, Error> {
         let event = self.event_anew(event_id).await?;
         let position = self.holds.position(event_id).await?;
-        Ok(position.is_some_and(|position| position.epoch == event.epoch))
+        Ok(position.is_some_and(|at| at.epoch == event.epoch))
     }
 }
 
@@ -72,7 +72,7 @@ impl Flows {
 /// earlier live hold is left out: it can only be one that Redis had freed and
 /// the journal had not heard of yet.
 fn build(foundation: &Foundation) -> LoadArgs {
-    let Foundation { event, revision, epoch, seat_count, blocked, sold, areas, .. } = foundation;
+    let Foundation { stored, seat_count, blocked, sold, areas, .. } = foundation;
     let mut taken: HashSet<_> = sold.iter().map(|&(seat, _)| seat).chain(blocked.clone()).collect();
     let mut free: Vec<i64> =
         areas.iter().map(|&(capacity, sold)| i64::from(capacity) - i64::from(sold)).collect();
@@ -94,8 +94,8 @@ fn build(foundation: &Foundation) -> LoadArgs {
         holds.push((*hold_id, hold.clone()));
     }
     LoadArgs {
-        epoch: *epoch,
-        rules: Rules::new(event, *revision),
+        epoch: stored.epoch,
+        rules: Rules::new(&stored.event, stored.revision),
         seat_count: *seat_count,
         blocked: blocked.clone(),
         sold: sold.clone(),

@@ -47,9 +47,7 @@ use std::{
 use moka::future::Cache;
 use tokio_util::task::TaskTracker;
 
-use crate::{
-    domain::EventId, feed::Feeds, holds::Holds, ledger::Ledger, limits::MAX_ACTIVE_EVENTS,
-};
+use crate::{domain::EventId, feed::Feeds, holds::Holds, ledger::Ledger};
 use event::LoadedEvent;
 use loading::Loading;
 
@@ -73,7 +71,7 @@ impl Flows {
             holds,
             ledger,
             feeds,
-            events: Cache::new(u64::try_from(MAX_ACTIVE_EVENTS).unwrap_or(u64::MAX)),
+            events: event::cache(),
             loading: Loading::new(),
             finished: Mutex::default(),
             tasks: TaskTracker::new(),

@@ -27,12 +27,12 @@ impl Flows {
     /// the outbox row is done.
     pub(super) async fn configure(&self, event_id: &EventId, outbox_id: i64) -> Result<(), Error> {
         self.event_anew(event_id).await?;
-        let stored = self.ledger.find_event(event_id).await?;
-        let stored = stored.ok_or_else(|| Error::internal("an event has gone"))?;
+        let sized = self.ledger.find_sized_event(event_id).await?;
+        let sized = sized.ok_or_else(|| Error::internal("an event has gone"))?;
         let configuration = Configuration {
-            rules: Rules::new(&stored.event, stored.revision),
-            seat_count: stored.seat_count,
-            capacities: stored.capacities,
+            rules: Rules::new(&sized.stored.event, sized.stored.revision),
+            seat_count: sized.seat_count,
+            capacities: sized.capacities,
         };
         self.on_event(event_id, |epoch| self.holds.configure(event_id, epoch, &configuration))
             .await?;

@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 use super::{decode, encode, page_token};
 use crate::{
     domain::SeatStatus,
-    flow::Flows,
+    flow::{Error, Flows},
     proto::{self, catalog_service_server::CatalogService},
 };
 
@@ -50,7 +50,7 @@ impl CatalogService for Catalog {
         request: Request<proto::GetEventRequest>,
     ) -> Answer<proto::GetEventResponse> {
         let event_id = decode::get_event(request.get_ref())?;
-        let (event, chart) = self.flows.get_event(&event_id).await?;
+        let (event, chart) = self.flows.get_event(&event_id).await.map_err(Error::of_a_read)?;
         let (event, chart) = (Some(encode::event(event)), Some(encode::chart(chart)));
         Ok(Response::new(proto::GetEventResponse { event, chart }))
     }
@@ -60,7 +60,7 @@ impl CatalogService for Catalog {
         request: Request<proto::ListEventsRequest>,
     ) -> Answer<proto::ListEventsResponse> {
         let paging = decode::list_events(request.get_ref())?;
-        let (events, next) = self.flows.list_events(paging).await?;
+        let (events, next) = self.flows.list_events(paging).await.map_err(Error::of_a_read)?;
         Ok(Response::new(proto::ListEventsResponse {
             events: events.into_iter().map(encode::event).collect(),
             next_page_token: next.as_ref().map(page_token::encode).unwrap_or_default(),

@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 
 use super::{decode, encode, status};
 use crate::{
-    flow::{Flows, SeatStream},
+    flow::{Error, Flows, SeatStream},
     proto::{self, reservation_service_server::ReservationService},
     telemetry,
 };
@@ -69,7 +69,7 @@ impl ReservationService for Reservations {
         request: Request<proto::GetHoldRequest>,
     ) -> Answer<proto::GetHoldResponse> {
         let (event_id, hold_id) = decode::get_hold(request.get_ref())?;
-        let hold = self.flows.get_hold(&event_id, hold_id).await?;
+        let hold = self.flows.get_hold(&event_id, hold_id).await.map_err(Error::of_a_read)?;
         Ok(Response::new(proto::GetHoldResponse { hold: Some(encode::hold(hold)) }))
     }
 
@@ -78,7 +78,7 @@ impl ReservationService for Reservations {
         request: Request<proto::GetSeatMapRequest>,
     ) -> Answer<proto::GetSeatMapResponse> {
         let event_id = decode::get_seat_map(request.get_ref())?;
-        let view = self.flows.get_seat_map(&event_id).await?;
+        let view = self.flows.get_seat_map(&event_id).await.map_err(Error::of_a_read)?;
         Ok(Response::new(encode::seat_map(view)))
     }
 
@@ -92,7 +92,7 @@ impl ReservationService for Reservations {
         let (event_id, position) = decode::stream_seat_updates(request.get_ref())?;
         let opened = self.flows.stream_seat_updates(&event_id, position).await;
         let reader = Reader {
-            stream: opened?,
+            stream: opened.map_err(Error::of_a_read)?,
             drain: self.drain.clone(),
             _counted: telemetry::subscriber(),
         };
@@ -118,7 +118,7 @@ impl Reader {
         let drained = reader.drain.clone();
         match drained.run_until_cancelled(reader.stream.next()).await {
             Some(Ok(message)) => Some((Ok(encode::stream_message(message)), Some(reader))),
-            Some(Err(error)) => Some((Err(error.into()), None)),
+            Some(Err(error)) => Some((Err(error.of_a_read().into()), None)),
             None => Some((Err(status::draining()), None)),
         }
     }

@@ -59,13 +59,10 @@ impl Holds {
 
     /// The event's position now; `None` where Redis does not have it.
     pub async fn position(&self, event_id: &EventId) -> Result<Option<Position>, Error> {
-        let mut connection = self.control().await?;
-        let (epoch, seq): (Option<u64>, Option<u64>) = cmd("HMGET")
-            .arg(keys::meta(event_id))
-            .arg("epoch")
-            .arg("seq")
-            .query_async(&mut connection)
-            .await?;
+        let mut fields = cmd("HMGET");
+        fields.arg(keys::meta(event_id)).arg("epoch").arg("seq");
+        let (epoch, seq): (Option<u64>, Option<u64>) =
+            self.links.read(event_id.as_str(), &fields).await?;
         Ok(epoch.zip(seq).map(|(epoch, seq)| Position { epoch: Epoch(epoch), seq }))
     }
 

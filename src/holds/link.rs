@@ -7,8 +7,8 @@ use std::{
 };
 
 use deadpool_redis::redis::{
-    AsyncConnectionConfig, Client, FromRedisValue, InfoDict, RedisError, ScriptInvocation,
-    aio::MultiplexedConnection, cmd,
+    AsyncConnectionConfig, Client, Cmd, FromRedisValue, InfoDict, RedisError, RedisResult,
+    ScriptInvocation, aio::MultiplexedConnection, cmd,
 };
 use tokio::sync::Mutex;
 
@@ -45,24 +45,42 @@ impl Links {
         Ok(Self { client, slots: Default::default() })
     }
 
-    /// Runs a script; a second time, on a new connection, where the first one
-    /// broke. `key` spreads the calls: equal keys share a connection.
+    /// Runs a script; see [`Self::call`].
     pub(super) async fn invoke<T: FromRedisValue>(
         &self,
         key: &str,
-        invocation: &ScriptInvocation<'_>,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<T, Error> {
+        self.call(key, |mut link| async move { script.invoke_async(&mut link).await }).await
+    }
+
+    /// Runs a command that changes nothing; see [`Self::call`].
+    pub(super) async fn read<T: FromRedisValue>(
+        &self,
+        key: &str,
+        command: &Cmd,
+    ) -> Result<T, Error> {
+        self.call(key, |mut link| async move { command.query_async(&mut link).await }).await
+    }
+
+    /// Makes a call; a second time, on a new connection, where the first one
+    /// broke. `key` spreads the calls: equal keys share a connection.
+    async fn call<T, F: Future<Output = RedisResult<T>>>(
+        &self,
+        key: &str,
+        make: impl Fn(MultiplexedConnection) -> F,
     ) -> Result<T, Error> {
         let slot = self.slot(key);
         let link = self.link(slot).await?;
-        match invocation.invoke_async(&mut link.connection.clone()).await {
-            Ok(answer) => Ok(answer),
-            Err(broken) if broken.is_unrecoverable_error() => {
-                slot.drop_link(&link);
-                let link = self.link(slot).await.map_err(|_| Error::from(broken))?;
-                Ok(invocation.invoke_async(&mut link.connection.clone()).await?)
-            }
-            Err(error) => Err(slot.note(&link, error)),
-        }
+        let broken = match make(link.connection.clone()).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) if error.is_unrecoverable_error() => error,
+            Err(error) => return Err(slot.note(&link, error)),
+        };
+        slot.drop_link(&link);
+        // The first call may have been made, whatever becomes of the second.
+        let link = self.link(slot).await.map_err(|_| Error::from(broken))?;
+        make(link.connection.clone()).await.map_err(|error| slot.note(&link, error))
     }
 
     /// The incarnation that a key's calls go to now.
@@ -113,10 +131,10 @@ impl Slot {
     }
 
     /// What an error means. A server that turned replica answers READONLY for
-    /// ever on this link.
+    /// ever on this link, and one that went silent may never answer on it.
     fn note(&self, link: &Arc<Link>, error: RedisError) -> Error {
         let error = Error::from(error);
-        if matches!(error, Error::Unreachable(_)) {
+        if matches!(error, Error::Unreachable(_) | Error::Unknown(_)) {
             self.drop_link(link);
         }
         error

@@ -18,6 +18,16 @@ pub enum Reply<T> {
     Done(T),
 }
 
+impl<T> Reply<T> {
+    /// The epoch in which Redis has the event, where it is not the caller's.
+    pub fn epoch(&self) -> Option<Epoch> {
+        match self {
+            Self::Epoch(epoch) => Some(*epoch),
+            Self::NotLoaded | Self::Done(_) => None,
+        }
+    }
+}
+
 /// A script of `lua/`, compiled in.
 pub(super) struct Verb(LazyLock<Script>);
 

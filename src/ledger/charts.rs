@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{
     Error, Ledger,
-    events::{parse, to_u32},
+    columns::{parse, to_u32},
     seats::{SeatRow, insert_seats_in_tx},
     session::Tx,
 };

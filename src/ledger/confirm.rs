@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{
     Error, Ledger,
-    seats::{to_i32, to_i64},
+    columns::{to_i32, to_i64},
 };
 use crate::domain::{
     AreaIndex, AreaUnits, Epoch, EventId, HoldId, HolderId, Micros, Money, OrderId,

@@ -8,18 +8,16 @@ use scoped_futures::ScopedFutureExt;
 
 use super::{
     Error, Ledger,
-    events::{event_columns, event_from_row, parse, to_u32, unsigned},
+    columns::{parse, to_i64, to_u32},
+    events::{StoredEvent, event_columns, stored_event_from_row},
     journal::{hold_columns, hold_from_row},
-    seats::to_i64,
 };
-use crate::domain::{Epoch, Event, EventId, HoldId, HoldRecord, HolderId, Refusal, SeatIndex};
+use crate::domain::{Epoch, EventId, HoldId, HoldRecord, HolderId, Refusal, SeatIndex};
 
 /// All that Postgres knows of an event, at the beginning of an epoch.
 #[derive(Debug, Clone)]
 pub struct Foundation {
-    pub event: Event,
-    pub revision: u64,
-    pub epoch: Epoch,
+    pub stored: StoredEvent,
     pub seat_count: usize,
     pub blocked: Vec<SeatIndex>,
     pub sold: Vec<(SeatIndex, HoldId)>,
@@ -86,9 +84,7 @@ impl Ledger {
                 let areas = tx.query(AREAS, &[&id]).await?;
                 let holds = tx.query(HOLDS, &[&id]).await?;
                 Ok(Foundation {
-                    event: event_from_row(&begun)?,
-                    revision: unsigned(begun.get(12))?,
-                    epoch: Epoch(unsigned(begun.get(13))?),
+                    stored: stored_event_from_row(&begun)?,
                     seat_count: usize::try_from(begun.get::<_, i64>(14)).map_err(Error::corrupt)?,
                     blocked: blocked.iter().map(|row| SeatIndex(to_u32(row.get(0)))).collect(),
                     sold,

@@ -7,7 +7,12 @@ use tokio_postgres::Row;
 
 use scoped_futures::ScopedFutureExt;
 
-use super::{Error, Ledger, charts::insert_chart_in_tx, outbox::note_event_in_tx};
+use super::{
+    Error, Ledger,
+    charts::insert_chart_in_tx,
+    columns::{millis, parse, to_i32, to_u32, unsigned},
+    outbox::note_event_in_tx,
+};
 use crate::domain::{
     ChartDraft, Epoch, Event, EventChange, EventId, EventState, Paging, Position, Refusal,
 };
@@ -20,6 +25,12 @@ pub struct StoredEvent {
     /// Counts the changes of the event and its chart.
     pub revision: u64,
     pub epoch: Epoch,
+}
+
+/// An event and the size of its chart.
+#[derive(Debug, Clone)]
+pub struct SizedEvent {
+    pub stored: StoredEvent,
     pub seat_count: usize,
     /// Units of each area, by its index.
     pub capacities: Vec<u32>,
@@ -87,8 +98,8 @@ impl Ledger {
                             &event.state.as_str(),
                             &millis(event.hold_ttl),
                             &millis(event.max_hold_time),
-                            &count(event.max_units_per_hold),
-                            &count(event.max_units_per_holder),
+                            &to_i32(event.max_units_per_hold),
+                            &to_i32(event.max_units_per_holder),
                             &fingerprint,
                         ],
                     )
@@ -152,8 +163,8 @@ impl Ledger {
                             &event.state.as_str(),
                             &millis(event.hold_ttl),
                             &millis(event.max_hold_time),
-                            &count(event.max_units_per_hold),
-                            &count(event.max_units_per_holder),
+                            &to_i32(event.max_units_per_hold),
+                            &to_i32(event.max_units_per_holder),
                         ],
                     )
                     .await?;
@@ -165,10 +176,21 @@ impl Ledger {
         .await
     }
 
-    /// An event, and which state of it Redis should have: one consistent read.
+    /// An event, and which state of it Redis should have.
     pub async fn find_event(&self, event_id: &EventId) -> Result<Option<StoredEvent>, Error> {
         const SQL: &str = concat!(
             "-- find_event\nSELECT ",
+            event_columns!(),
+            ", revision, epoch FROM events WHERE event_id = $1"
+        );
+        let row = self.query_opt(SQL, &[&event_id.as_str()]).await?;
+        row.map(|row| stored_event_from_row(&row)).transpose()
+    }
+
+    /// An event with the size of its chart: one consistent read.
+    pub async fn find_sized_event(&self, event_id: &EventId) -> Result<Option<SizedEvent>, Error> {
+        const SQL: &str = concat!(
+            "-- find_sized_event\nSELECT ",
             event_columns!(),
             ", revision, epoch,
                 (SELECT count(*) FROM seats s WHERE s.event_id = e.event_id),
@@ -179,10 +201,8 @@ impl Ledger {
         let Some(row) = self.query_opt(SQL, &[&event_id.as_str()]).await? else {
             return Ok(None);
         };
-        Ok(Some(StoredEvent {
-            event: event_from_row(&row)?,
-            revision: unsigned(row.get(12))?,
-            epoch: Epoch(unsigned(row.get(13))?),
+        Ok(Some(SizedEvent {
+            stored: stored_event_from_row(&row)?,
             seat_count: usize::try_from(row.get::<_, i64>(14)).map_err(Error::corrupt)?,
             capacities: row.get::<_, Vec<i32>>(15).into_iter().map(to_u32).collect(),
         }))
@@ -234,8 +254,17 @@ impl Ledger {
 /// Some 1,970 years: before the earliest start time that the contract takes.
 const EARLIEST: Duration = Duration::from_secs(62_200_000_000);
 
+/// An event from a row that begins with [`event_columns`], revision and epoch.
+pub(super) fn stored_event_from_row(row: &Row) -> Result<StoredEvent, Error> {
+    Ok(StoredEvent {
+        event: event_from_row(row)?,
+        revision: unsigned(row.get(12))?,
+        epoch: Epoch(unsigned(row.get(13))?),
+    })
+}
+
 /// An event from a row that begins with [`event_columns`].
-pub(super) fn event_from_row(row: &Row) -> Result<Event, Error> {
+fn event_from_row(row: &Row) -> Result<Event, Error> {
     Ok(Event {
         event_id: parse(row.get(0))?,
         name: row.get(1),
@@ -250,27 +279,4 @@ pub(super) fn event_from_row(row: &Row) -> Result<Event, Error> {
         create_time: row.get(10),
         update_time: row.get(11),
     })
-}
-
-/// An id, or another value of the domain, as it was written.
-pub(super) fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Error> {
-    text.parse().map_err(Error::corrupt)
-}
-
-/// A count that the schema keeps at zero or above.
-pub(super) fn unsigned(value: i64) -> Result<u64, Error> {
-    u64::try_from(value).map_err(Error::corrupt)
-}
-
-/// A count that the schema keeps at zero or above.
-pub(super) fn to_u32(value: i32) -> u32 {
-    u32::try_from(value).unwrap_or_default()
-}
-
-fn millis(span: Duration) -> i64 {
-    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
-}
-
-fn count(value: u32) -> i32 {
-    i32::try_from(value).unwrap_or(i32::MAX)
 }

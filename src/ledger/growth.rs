@@ -7,9 +7,9 @@ use scoped_futures::ScopedFutureExt;
 use super::{
     Error, Ledger,
     charts::insert_areas_in_tx,
-    events::{parse, to_u32},
+    columns::{parse, to_i32, to_u32},
     outbox::note_event_in_tx,
-    seats::{SeatRow, insert_seats_in_tx, to_i32},
+    seats::{SeatRow, insert_seats_in_tx},
     session::Tx,
 };
 use crate::domain::{Area, EventId, Refusal, Row, RowId, Seat, SeatId, SectionId};

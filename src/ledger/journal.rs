@@ -7,9 +7,8 @@ use uuid::Uuid;
 
 use super::{
     Error, Ledger,
-    events::{parse, to_u32},
+    columns::{parse, to_i64, to_u32},
     outcomes::outcome_from_row,
-    seats::to_i64,
 };
 use crate::domain::{
     AreaHolding, AreaIndex, EventId, HoldId, HoldRecord, HoldState, Outcome, Position, SeatIndex,

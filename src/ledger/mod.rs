@@ -5,6 +5,7 @@
 //! The first line of every statement names its function.
 
 mod charts;
+mod columns;
 mod confirm;
 mod epochs;
 mod error;
@@ -21,7 +22,7 @@ mod session;
 pub use confirm::{CONFIRM, Sale, SaleTicket, SaleVerdict};
 pub use epochs::Foundation;
 pub use error::Error;
-pub use events::{ActiveEvent, Created, StoredEvent};
+pub use events::{ActiveEvent, Created, SizedEvent, StoredEvent};
 pub use growth::Growth;
 pub use journal::{JournalBatch, JournaledHold};
 pub use outbox::{Task, TaskKind};
@@ -30,4 +31,6 @@ pub use session::{RebuildLock, Settings};
 /// The way to Postgres: a pool whose sessions give up in bounded time.
 pub struct Ledger {
     pool: deadpool_postgres::Pool,
+    /// One session, for probes alone.
+    probes: deadpool_postgres::Pool,
 }

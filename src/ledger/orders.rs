@@ -2,7 +2,7 @@
 
 use tokio_postgres::Row;
 
-use super::{Error, Ledger, events::parse};
+use super::{Error, Ledger, columns::parse};
 use crate::domain::{HoldId, Money, Order, OrderId, OrderState, Place, Ticket, TicketId};
 
 impl Ledger {

@@ -2,7 +2,7 @@
 
 use super::{
     Error, Ledger,
-    events::{parse, to_u32},
+    columns::{parse, to_u32},
     session::Tx,
 };
 use crate::domain::{EventId, HoldId, OrderId, SeatIndex};

@@ -3,7 +3,7 @@
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{Error, Ledger, seats::to_i64};
+use super::{Error, Ledger, columns::to_i64};
 use crate::domain::{Epoch, EventId, HoldId, OrderId, Outcome};
 
 impl Ledger {

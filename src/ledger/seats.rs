@@ -1,6 +1,10 @@
 //! Seats: added to a chart, blocked and unblocked.
 
-use super::{Error, Ledger, session::Tx};
+use super::{
+    Error, Ledger,
+    columns::{to_i32, to_i64},
+    session::Tx,
+};
 use crate::domain::{Epoch, EventId, RowId, Seat, SeatIndex, SectionId};
 
 /// A seat and where it stands.
@@ -80,14 +84,4 @@ impl Ledger {
             self.query(SQL, &[&event_id.as_str(), &to_i64(epoch.0), &seats, &blocked]).await?;
         Ok(rows[0].get::<_, i64>(0) == 1)
     }
-}
-
-/// A number of the chart, as Postgres keeps it.
-pub(super) fn to_i32(index: u32) -> i32 {
-    i32::try_from(index).unwrap_or(i32::MAX)
-}
-
-/// A count of changes, as Postgres keeps it.
-pub(super) fn to_i64(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }

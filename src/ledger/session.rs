@@ -53,18 +53,7 @@ impl Ledger {
             .application_name("holdfast")
             .connect_timeout(POSTGRES_CONNECT_TIMEOUT)
             .tcp_user_timeout(ANSWER_TIMEOUT);
-        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let pool = Pool::builder(Manager::from_config(config, NoTls, recycling))
-            .max_size(settings.pool_size)
-            .timeouts(Timeouts {
-                wait: Some(POSTGRES_WAIT_TIMEOUT),
-                create: Some(POSTGRES_CONNECT_TIMEOUT),
-                recycle: Some(POSTGRES_WAIT_TIMEOUT),
-            })
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|error| Error::Url(Box::new(error)))?;
-        Ok(Self { pool })
+        Ok(Self { pool: pool(&config, settings.pool_size)?, probes: pool(&config, 1)? })
     }
 
     /// Whether Postgres serves, and can be trusted with sales.
@@ -76,7 +65,8 @@ impl Ledger {
             SELECT name FROM pg_settings
             WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off'
             UNION ALL SELECT 'pg_is_in_recovery' WHERE pg_is_in_recovery()";
-        let rows = self.query(SQL, &[]).await.map_err(|error| error.to_string())?;
+        // Not from the pool: a pool that is all in use is no Postgres that is down.
+        let rows = one_query(&self.probes, SQL, &[]).await.map_err(|error| error.to_string())?;
         let wrong: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
         match wrong.as_slice() {
             [] => Ok(()),
@@ -85,27 +75,9 @@ impl Ledger {
         }
     }
 
-    /// A session. Boxed, as all of the driver's futures are here: they are
-    /// large, and every flow would carry them.
-    async fn client(&self) -> Result<Object, Error> {
-        Ok(Box::pin(self.pool.get()).await?)
-    }
-
     /// One statement, which is a transaction of its own.
     pub(super) async fn query(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, Error> {
-        let client = self.client().await?;
-        let answer = Box::pin(async {
-            let statement = client.prepare_cached(sql).await?;
-            client.query(&statement, params).await
-        });
-        match timeout(ANSWER_TIMEOUT, answer).await {
-            Ok(rows) => Ok(rows?),
-            Err(elapsed) => {
-                // It may still be at work: nobody else shall have this session.
-                drop(Object::take(client));
-                Err(Error::Unknown(elapsed.into()))
-            }
-        }
+        one_query(&self.pool, sql, params).await
     }
 
     /// One statement that answers one row at most.
@@ -142,7 +114,7 @@ impl Ledger {
         &self,
         work: &(impl for<'t> Fn(&'t Tx<'t>) -> TxFuture<'w, 't, T> + Send + Sync),
     ) -> Result<T, Error> {
-        let mut client = self.client().await?;
+        let mut client = session(&self.pool).await?;
         let answer = Box::pin(async {
             // Dropped before its commit, the transaction is rolled back.
             let tx = Tx(client.transaction().await?);
@@ -161,7 +133,7 @@ impl Ledger {
 
     /// Waits until this server alone may build an event's state in Redis anew.
     pub async fn lock_rebuild(&self, event_id: &EventId) -> Result<RebuildLock, Error> {
-        let session = self.client().await?;
+        let session = session(&self.pool).await?;
         const SQL: &str = "-- lock_rebuild
             SELECT pg_advisory_lock(hashtextextended('rebuild ' || $1, 0))";
         let locked = async {
@@ -175,6 +147,43 @@ impl Ledger {
                 drop(Object::take(session));
                 Err(Error::Unknown(elapsed.into()))
             }
+        }
+    }
+}
+
+/// So many sessions at most.
+fn pool(config: &Config, size: usize) -> Result<Pool, Error> {
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    Pool::builder(Manager::from_config(config.clone(), NoTls, recycling))
+        .max_size(size)
+        .timeouts(Timeouts {
+            wait: Some(POSTGRES_WAIT_TIMEOUT),
+            create: Some(POSTGRES_CONNECT_TIMEOUT),
+            recycle: Some(POSTGRES_WAIT_TIMEOUT),
+        })
+        .runtime(Runtime::Tokio1)
+        .build()
+        .map_err(|error| Error::Url(Box::new(error)))
+}
+
+/// A session of a pool. Boxed, as all of the driver's futures are here: they
+/// are large, and every flow would carry them.
+async fn session(pool: &Pool) -> Result<Object, Error> {
+    Ok(Box::pin(pool.get()).await?)
+}
+
+async fn one_query(pool: &Pool, sql: &str, params: Params<'_>) -> Result<Vec<Row>, Error> {
+    let client = session(pool).await?;
+    let answer = Box::pin(async {
+        let statement = client.prepare_cached(sql).await?;
+        client.query(&statement, params).await
+    });
+    match timeout(ANSWER_TIMEOUT, answer).await {
+        Ok(rows) => Ok(rows?),
+        Err(elapsed) => {
+            // It may still be at work: nobody else shall have this session.
+            drop(Object::take(client));
+            Err(Error::Unknown(elapsed.into()))
         }
     }
 }

@@ -1,0 +1,35 @@
+//! Values of the domain as columns have them, both ways.
+
+use std::{fmt::Display, str::FromStr, time::Duration};
+
+use super::Error;
+
+/// An id, or another value of the domain, as it was written.
+pub(super) fn parse<T: FromStr<Err: Display>>(text: &str) -> Result<T, Error> {
+    text.parse().map_err(Error::corrupt)
+}
+
+/// A count that the schema keeps at zero or above.
+pub(super) fn unsigned(value: i64) -> Result<u64, Error> {
+    u64::try_from(value).map_err(Error::corrupt)
+}
+
+/// A count or a number of the chart, which the schema keeps at zero or above.
+pub(super) fn to_u32(value: i32) -> u32 {
+    u32::try_from(value).unwrap_or_default()
+}
+
+/// A count or a number of the chart; the limits are far below.
+pub(super) fn to_i32(value: u32) -> i32 {
+    i32::try_from(value).unwrap_or(i32::MAX)
+}
+
+/// A count of changes.
+pub(super) fn to_i64(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// A span in milliseconds.
+pub(super) fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
