@@ -17,7 +17,7 @@ use crate::{
     feed::Feeds,
     flow::Flows,
     grpc::{self, Serving},
-    health::Health,
+    health::{Health, Report},
     holds::Holds,
     http,
     jobs::Jobs,
@@ -31,6 +31,7 @@ pub struct App {
     /// Where it listens; the ports are those that were taken.
     pub grpc_addr: SocketAddr,
     pub http_addr: SocketAddr,
+    ledger: Arc<Ledger>,
     flows: Arc<Flows>,
     feeds: Arc<Feeds>,
     jobs: Jobs,
@@ -64,7 +65,8 @@ impl App {
         }
         // 2. The rooms behind the doors.
         let feeds = Arc::new(Feeds::new(holds.clone()));
-        let flows = Flows::new(holds, Arc::new(ledger), feeds.clone());
+        let ledger = Arc::new(ledger);
+        let flows = Flows::new(holds, ledger.clone(), feeds.clone());
         let health = Arc::new(Health::default());
         let jobs = Jobs::start(&flows, health.clone());
         // 3. The doors, once what they lead to is there.
@@ -82,6 +84,7 @@ impl App {
         Ok(Self {
             grpc_addr,
             http_addr,
+            ledger,
             flows,
             feeds,
             jobs,
@@ -98,7 +101,7 @@ impl App {
     pub async fn ready(&self) {
         let mut report = self.health.watch();
         // The sender lives as long as we do.
-        let _ = report.wait_for(crate::health::Report::is_ready).await;
+        let _ = report.wait_for(Report::is_ready).await;
     }
 
     /// Stops: says so, lets calls in flight finish, then ends the rest.
@@ -129,6 +132,8 @@ impl App {
         if ended.await.is_err() {
             tracing::warn!("jobs were still running");
         }
+        // 4. The stores.
+        self.ledger.close();
     }
 }
 
@@ -158,23 +163,27 @@ async fn tell_health(health: Arc<Health>, serving: Serving, stop: CancellationTo
     while let Some(Ok(())) = stop.run_until_cancelled(watch.changed()).await {
         let report = watch.borrow_and_update().clone();
         serving.set(report.is_ready()).await;
-        match report.is_ready() {
-            true => tracing::info!("ready"),
-            false => tracing::warn!(?report, "not ready"),
+        match report {
+            _ if report.is_ready() => tracing::info!("ready"),
+            Report { draining: true, .. } => tracing::info!("draining"),
+            Report { redis, postgres, .. } => {
+                tracing::warn!(?redis, ?postgres, "not ready");
+            }
         }
     }
 }
 
-/// Waits for SIGINT or SIGTERM.
+/// Takes SIGINT and SIGTERM over from now on; the future ends with the first.
 ///
 /// # Errors
 /// Where the signals cannot be waited for.
-pub async fn stop_signal() -> std::io::Result<()> {
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(())
+pub fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }

@@ -41,9 +41,10 @@ async fn run(command: Command) -> anyhow::Result<()> {
 }
 
 async fn serve(doors: &Doors, stores: &Stores) -> anyhow::Result<()> {
+    let stop = stop_signal()?;
     let app = App::start(doors, stores).await?;
     tracing::info!(grpc = %app.grpc_addr, http = %app.http_addr, "listening");
-    stop_signal().await?;
+    stop.await;
     app.stop().await;
     Ok(())
 }

@@ -14,6 +14,7 @@ use std::{
     fs::{self, File},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    pin::pin,
 };
 
 use anyhow::Context as _;
@@ -36,6 +37,7 @@ use crate::{
 /// # Errors
 /// Where a step fails; the text says what to do about it.
 pub async fn run(doors: &Doors, data_dir: &Path) -> anyhow::Result<()> {
+    let mut stop = pin!(stop_signal()?);
     let mut steps = Steps::new();
     fs::create_dir_all(data_dir)
         .with_context(|| format!("cannot make the data directory {}", data_dir.display()))?;
@@ -48,7 +50,6 @@ pub async fn run(doors: &Doors, data_dir: &Path) -> anyhow::Result<()> {
     let mut postgres = Postgres::start(&data_dir).await?;
     steps.done("postgres", &postgres.to_string());
 
-    let stop = stop_signal();
     let served = async {
         postgres.create_database("holdfast").await?;
         let stores = Stores {
@@ -66,16 +67,18 @@ pub async fn run(doors: &Doors, data_dir: &Path) -> anyhow::Result<()> {
         println!("{}", demo::welcome(&app, &stores));
         anyhow::Ok(app)
     };
-    tokio::pin!(stop);
     let app = tokio::select! {
         served = served => Some(served?),
-        _ = &mut stop => None,
+        () = &mut stop => None,
     };
-    let ended = tokio::select! {
-        _ = &mut stop => None,
-        status = redis.ended() => Some(("redis", status)),
-        status = postgres.ended() => Some(("postgres", status)),
-    };
+    let mut ended = None;
+    if app.is_some() {
+        tokio::select! {
+            () = &mut stop => {}
+            status = redis.ended() => ended = Some(("redis", status)),
+            status = postgres.ended() => ended = Some(("postgres", status)),
+        }
+    }
     println!("stopping");
     if let Some(app) = app {
         app.stop().await;

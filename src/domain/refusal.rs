@@ -1,5 +1,7 @@
 //! All that the service says no for.
 
+use std::fmt::{self, Display};
+
 use super::{AreaId, EventId, EventState, HoldId, OrderId, PaymentReference, SeatId, SeatStatus};
 
 /// A field that cannot be taken as it is.
@@ -9,6 +11,13 @@ pub struct FieldViolation {
     pub field: String,
     /// What it would have to be.
     pub description: String,
+}
+
+impl Display for FieldViolation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { field, description } = self;
+        if field.is_empty() { f.write_str(description) } else { write!(f, "{field} {description}") }
+    }
 }
 
 /// An area with fewer units left than asked for.
@@ -34,7 +43,7 @@ pub enum UnitLimit {
 /// what the hold is at, what the event allows, what is taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("the request has {} bad field(s)", .0.len())]
+    #[error("bad request: {}", list(.0))]
     InvalidField(Vec<FieldViolation>),
 
     #[error("there is no event {0}")]
@@ -82,9 +91,9 @@ pub enum Refusal {
         asked: u32,
     },
 
-    #[error("{} seat(s) cannot be had", .0.len())]
+    #[error("not available: {}", list(.0.iter().map(|(id, _)| id)))]
     SeatUnavailable(Vec<(SeatId, SeatStatus)>),
-    #[error("{} area(s) have too few units left", .0.len())]
+    #[error("too few units left in {}", list(.0.iter().map(|area| &area.area_id)))]
     InsufficientCapacity(Vec<Shortage>),
 }
 
@@ -98,11 +107,13 @@ impl Refusal {
     }
 }
 
-/// Ids for a sentence; the first ten, and how many more there are.
-fn list<T: ToString>(ids: &[T]) -> String {
+/// Things for a sentence; the first ten, and how many more there are.
+fn list<T: Display>(things: impl IntoIterator<Item = T>) -> String {
     const SHOWN: usize = 10;
-    let shown = ids.iter().take(SHOWN).map(T::to_string).collect::<Vec<_>>().join(", ");
-    match ids.len().saturating_sub(SHOWN) {
+    let mut things = things.into_iter();
+    let shown = things.by_ref().take(SHOWN).map(|thing| thing.to_string());
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    match things.count() {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }

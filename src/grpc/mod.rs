@@ -76,14 +76,8 @@ fn routes(flows: Arc<Flows>, serving: &Serving, drain: CancellationToken) -> Rou
                 .max_decoding_message_size(MAX_REQUEST_BYTES),
         )
         .add_service(serving.service());
-    let described = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
-    routes.add_service(described.build_v1().expect("our own descriptors are good"));
-    let described = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
-    routes.add_service(described.build_v1alpha().expect("our own descriptors are good"));
+    routes.add_service(described().build_v1().expect(DESCRIBED));
+    routes.add_service(described().build_v1alpha().expect(DESCRIBED));
     // The last one is the first that a call meets.
     let router = routes
         .routes()
@@ -93,6 +87,16 @@ fn routes(flows: Arc<Flows>, serving: &Serving, drain: CancellationToken) -> Rou
         .layer(CatchPanicLayer::custom(|_| status::panicked().into_http::<axum::body::Body>()))
         .layer(from_fn(layers::observe));
     router.into()
+}
+
+const DESCRIBED: &str = "the descriptors were made by our own build";
+
+/// What reflection tells: the services, and the messages in errors' details.
+fn described() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
 }
 
 /// Browsers may call from anywhere: there are no cookies to steal.

@@ -56,6 +56,12 @@ impl Ledger {
         Ok(Self { pool: pool(&config, settings.pool_size)?, probes: pool(&config, 1)? })
     }
 
+    /// Ends the sessions that nobody uses, and opens no more.
+    pub fn close(&self) {
+        self.pool.close();
+        self.probes.close();
+    }
+
     /// Whether Postgres serves, and can be trusted with sales.
     ///
     /// # Errors

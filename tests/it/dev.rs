@@ -30,14 +30,7 @@ struct Dev {
 
 impl Dev {
     async fn start(data_dir: &Path) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_holdfast"))
-            .args(["dev", "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0"])
-            .arg("--data-dir")
-            .arg(data_dir)
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
+        let mut process = command(data_dir).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let mut steps = Vec::new();
         let told = async {
@@ -71,6 +64,16 @@ impl Dev {
     }
 }
 
+fn command(data_dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
+    command
+        .args(["dev", "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0"])
+        .arg("--data-dir")
+        .arg(data_dir)
+        .kill_on_drop(true);
+    command
+}
+
 /// Processes that have the directory in their command line.
 fn processes_of(dir: &Path) -> Vec<String> {
     let dir = dir.canonicalize().unwrap().display().to_string();
@@ -101,13 +104,7 @@ async fn starts_stops_and_keeps_its_data() {
     let hold = client.hold(request).await.unwrap().into_inner().hold.unwrap();
 
     // A second one on the same data is told so, and does no harm.
-    let second = Command::new(env!("CARGO_BIN_EXE_holdfast"))
-        .args(["dev", "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0"])
-        .arg("--data-dir")
-        .arg(&data)
-        .output()
-        .await
-        .unwrap();
+    let second = command(&data).output().await.unwrap();
     assert!(!second.status.success());
     let said = String::from_utf8_lossy(&second.stderr).into_owned();
     assert!(said.contains("in use by another"), "{said}");
@@ -125,6 +122,20 @@ async fn starts_stops_and_keeps_its_data() {
     dev.signal(Signal::SIGINT);
     assert!(dev.ended().await.success());
     assert_eq!(processes_of(&data), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopped_while_it_starts_it_leaves_nothing_either() {
+    for step in ["data directory", "redis", "postgres", "schema", "server"] {
+        let (_dir, data) = data_dir();
+        let mut process = command(&data).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        while !lines.next_line().await.unwrap().expect("it goes on").contains(step) {}
+        let dev = Dev { process, lines, url: String::new() };
+        dev.signal(Signal::SIGINT);
+        assert!(dev.ended().await.success(), "after {step}");
+        assert_eq!(processes_of(&data), Vec::<String>::new(), "after {step}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
