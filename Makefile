@@ -29,4 +29,6 @@ docs:
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 
 clean:
+	@# Postgres' data may lie where its user can get; then this is a link.
+	@[ ! -L .holdfast/postgres ] || rm -rf "$$(readlink .holdfast/postgres)"
 	rm -rf .holdfast target

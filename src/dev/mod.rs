@@ -131,14 +131,16 @@ fn socket_dir(data_dir: &Path) -> anyhow::Result<PathBuf> {
     let inside = data_dir.join("run");
     let dir = match inside.as_os_str().len() <= LONGEST && all_may_reach(&inside) {
         true => inside,
-        false => {
-            let digest = Sha256::digest(data_dir.as_os_str().as_encoded_bytes());
-            let name = hex::encode(&digest[..6]);
-            std::env::temp_dir().join(format!("holdfast-{name}"))
-        }
+        false => std::env::temp_dir().join(name_elsewhere(data_dir)),
     };
     fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
     Ok(dir)
+}
+
+/// The name of what lies outside of a data directory but belongs to it.
+fn name_elsewhere(data_dir: &Path) -> String {
+    let digest = Sha256::digest(data_dir.as_os_str().as_encoded_bytes());
+    format!("holdfast-{}", hex::encode(&digest[..6]))
 }
 
 /// Whether a user who is not root gets there, where we are root.

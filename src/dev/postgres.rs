@@ -14,7 +14,7 @@ use tokio_postgres::NoTls;
 use super::{
     all_may_reach,
     child::{Child, Owner},
-    socket_dir,
+    name_elsewhere, socket_dir,
 };
 
 /// A Postgres server that ends with this process.
@@ -191,8 +191,7 @@ fn cluster_dir(data_dir: &Path, owner: Option<&Owner>) -> anyhow::Result<PathBuf
         make_private(&inside, Some((*uid, *gid)))?;
         return Ok(inside);
     }
-    let name = data_dir.display().to_string().replace('/', "-");
-    let elsewhere = PathBuf::from("/var/lib/holdfast").join(name.trim_matches('-'));
+    let elsewhere = Path::new("/var/lib/holdfast").join(name_elsewhere(data_dir));
     make_private(&elsewhere, Some((*uid, *gid)))?;
     symlink(&elsewhere, &inside)?;
     Ok(elsewhere)
