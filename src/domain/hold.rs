@@ -36,6 +36,24 @@ pub enum Outcome {
     Lost,
 }
 
+/// How a hold ends otherwise than by a sale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsold {
+    Released,
+    Expired,
+    Lost,
+}
+
+impl From<Unsold> for Outcome {
+    fn from(unsold: Unsold) -> Self {
+        match unsold {
+            Unsold::Released => Self::Released,
+            Unsold::Expired => Self::Expired,
+            Unsold::Lost => Self::Lost,
+        }
+    }
+}
+
 impl From<Outcome> for HoldState {
     fn from(outcome: Outcome) -> Self {
         match outcome {

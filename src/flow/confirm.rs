@@ -6,7 +6,7 @@ use super::{Error, Flows, ended::ended_by, event::LoadedEvent};
 use crate::{
     domain::{
         AreaUnits, EventId, HoldId, HoldRecord, HoldState, HolderId, Money, Order, OrderId,
-        OrderState, Outcome, PaymentReference, Place, Refusal, Ticket, TicketId,
+        OrderState, Outcome, PaymentReference, Place, Refusal, Ticket, TicketId, Unsold,
     },
     holds::{ConfirmReply, Ended},
     ledger::{self, Sale, SaleTicket, SaleVerdict},
@@ -179,8 +179,8 @@ impl Flows {
         let outcome = match record.state {
             HoldState::Active | HoldState::Confirming => unreachable!("such a hold is fenced"),
             HoldState::Confirmed | HoldState::Released => self.ledger.find_outcome(hold_id).await?,
-            HoldState::Expired => self.end_hold(event, hold_id, Outcome::Expired).await?,
-            HoldState::Lost => self.end_hold(event, hold_id, Outcome::Lost).await?,
+            HoldState::Expired => self.end_hold(event, hold_id, Unsold::Expired).await?,
+            HoldState::Lost => self.end_hold(event, hold_id, Unsold::Lost).await?,
         };
         Ok(outcome.map_or(Attempt::Fenced, Attempt::Ended))
     }
@@ -201,7 +201,7 @@ impl Flows {
             // Somebody owns what Redis promised to this hold.
             "tickets_seat_key" | "areas_sold_within_capacity" => {
                 tracing::warn!(hold_id = %request.hold_id, constraint, "hold cannot be sold");
-                let outcome = self.end_hold(event, request.hold_id, Outcome::Lost).await?;
+                let outcome = self.end_hold(event, request.hold_id, Unsold::Lost).await?;
                 Ok(outcome.map_or(Attempt::Fenced, Attempt::Ended))
             }
             other => Err(Error::internal(format!("constraint {other} forbids a sale"))),

@@ -2,22 +2,22 @@
 
 use super::{Error, Flows, event::LoadedEvent};
 use crate::{
-    domain::{Epoch, EventId, HoldId, HoldRecord, HolderId, Outcome, Refusal},
+    domain::{Epoch, EventId, HoldId, HoldRecord, HolderId, Outcome, Refusal, Unsold},
     holds::{Ended, Reply},
 };
 
 impl Flows {
-    /// Ends a hold with `outcome`, unless it has ended before; answers how it
+    /// Ends a hold so, unless it has ended before; answers how it
     /// ended, or `None` where the event has moved to another epoch: then what
     /// was seen in Redis is out of date.
     pub(super) async fn end_hold(
         &self,
         event: &LoadedEvent,
         hold_id: HoldId,
-        outcome: Outcome,
+        unsold: Unsold,
     ) -> Result<Option<Outcome>, Error> {
         let (event_id, epoch) = (&event.event_id, event.epoch);
-        let settled = self.ledger.settle(event_id, epoch, &[hold_id], outcome).await?;
+        let settled = self.ledger.settle(event_id, epoch, &[hold_id], unsold).await?;
         let Some(settled) = settled else { return Ok(None) };
         let &(_, outcome) =
             settled.first().ok_or_else(|| Error::internal("a hold was settled without outcome"))?;
@@ -65,8 +65,8 @@ impl Flows {
         };
         let outcome = match found.outcome {
             Some(outcome) => Some(outcome),
-            None if found.has_run_out => self.end_hold(event, hold_id, Outcome::Expired).await?,
-            None => self.end_hold(event, hold_id, Outcome::Lost).await?,
+            None if found.has_run_out => self.end_hold(event, hold_id, Unsold::Expired).await?,
+            None => self.end_hold(event, hold_id, Unsold::Lost).await?,
         };
         Ok(outcome.map(|outcome| (found.record, outcome)))
     }

@@ -13,7 +13,7 @@ use tokio::{
 
 use super::{Error, Flows};
 use crate::{
-    domain::{Epoch, EventId, Outcome},
+    domain::{Epoch, EventId, Unsold},
     holds::{Ended, Reply},
     ledger::ActiveEvent,
     limits::{EXPIRY_HORIZON, JOB_CONCURRENCY},
@@ -73,7 +73,7 @@ impl Flows {
             }
             // 2. The outcome first: a Confirm that is under way is either before
             //    it, and the hold is sold, or after it, and is told so.
-            let expired = Outcome::Expired;
+            let expired = Unsold::Expired;
             let settled = self.ledger.settle(event_id, epoch, &due.hold_ids, expired).await?;
             let Some(settled) = settled else { return Ok(None) };
             // 3. Then Redis, by the verdict.

@@ -2,7 +2,9 @@
 
 use super::{Error, Flows, ended::ended_by, event::LoadedEvent, hold::standing};
 use crate::{
-    domain::{AreaId, EventId, Hold, HoldId, HoldRecord, HoldState, HolderId, Outcome, SeatId},
+    domain::{
+        AreaId, EventId, Hold, HoldId, HoldRecord, HoldState, HolderId, Outcome, SeatId, Unsold,
+    },
     holds::ReleaseReply,
     limits::MAX_EPOCH_ATTEMPTS,
 };
@@ -59,7 +61,7 @@ impl Flows {
         hold_id: HoldId,
         record: HoldRecord,
     ) -> Result<Option<Hold>, Error> {
-        match self.end_hold(event, hold_id, Outcome::Released).await? {
+        match self.end_hold(event, hold_id, Unsold::Released).await? {
             None => Ok(None),
             Some(Outcome::Released) => {
                 let released = HoldRecord { state: HoldState::Released, ..record };

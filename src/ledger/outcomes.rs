@@ -4,21 +4,18 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{Error, Ledger, columns::to_i64};
-use crate::domain::{Epoch, EventId, HoldId, OrderId, Outcome};
+use crate::domain::{Epoch, EventId, HoldId, OrderId, Outcome, Unsold};
 
 impl Ledger {
-    /// Ends holds with `outcome`, each unless it has ended before; answers how
+    /// Ends holds so, each unless it has ended before; answers how
     /// each ended, in no order, or `None` where the event is not in `epoch`:
     /// what the caller saw in Redis may be out of date.
-    ///
-    /// # Panics
-    /// For [`Outcome::Confirmed`]: only a sale confirms.
     pub async fn settle(
         &self,
         event_id: &EventId,
         epoch: Epoch,
         hold_ids: &[HoldId],
-        outcome: Outcome,
+        unsold: Unsold,
     ) -> Result<Option<Vec<(HoldId, Outcome)>>, Error> {
         // An insert that meets another's row under way waits for its end; so
         // what was not inserted is decided, and the next statement sees how.
@@ -31,11 +28,10 @@ impl Ledger {
                 ON CONFLICT (hold_id) DO NOTHING RETURNING hold_id
             )
             SELECT (SELECT count(*) FROM fence), ARRAY(SELECT hold_id FROM inserted)";
-        let name = match outcome {
-            Outcome::Confirmed(_) => panic!("only a sale confirms"),
-            Outcome::Released => "released",
-            Outcome::Expired => "expired",
-            Outcome::Lost => "lost",
+        let name = match unsold {
+            Unsold::Released => "released",
+            Unsold::Expired => "expired",
+            Unsold::Lost => "lost",
         };
         let ids: Vec<Uuid> = hold_ids.iter().map(|id| id.0).collect();
         let rows = self.query(SQL, &[&event_id.as_str(), &to_i64(epoch.0), &ids, &name]).await?;
@@ -43,7 +39,7 @@ impl Ledger {
             return Ok(None);
         }
         let inserted: Vec<Uuid> = rows[0].get(1);
-        let mut ended: Vec<_> = inserted.iter().map(|&id| (HoldId(id), outcome)).collect();
+        let mut ended: Vec<_> = inserted.iter().map(|&id| (HoldId(id), unsold.into())).collect();
         if ended.len() < hold_ids.len() {
             let before: Vec<_> = ids.into_iter().filter(|id| !inserted.contains(id)).collect();
             ended.extend(self.find_outcomes(&before).await?);
