@@ -28,6 +28,12 @@ impl Flows {
         journaled.into_iter().sum()
     }
 
+    /// Journals what one event's log has.
+    pub(super) async fn journal_event(&self, event_id: &EventId) -> Result<usize, Error> {
+        let journaled = self.ledger.find_journal_cursor(event_id).await?;
+        self.journal_holds(event_id, journaled).await
+    }
+
     async fn journal_holds(&self, event_id: &EventId, from: Position) -> Result<usize, Error> {
         let (mut from, mut journaled) = (from, 0);
         loop {

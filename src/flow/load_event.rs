@@ -1,12 +1,13 @@
 //! Builds an event's state in Redis from what Postgres has, in a new epoch:
-//! after its creation, and whenever Redis does not have it.
+//! after its creation, and whenever Redis does not have it, or has it from
+//! another life and so perhaps an older state.
 
 use std::collections::{HashMap, HashSet};
 
 use super::{Error, Flows};
 use crate::{
     domain::{AreaIndex, Epoch, EventId, HolderId},
-    holds::{LoadArgs, LoadReply, Rules},
+    holds::{Incarnation, LoadArgs, LoadReply, Rules},
     ledger::Foundation,
 };
 
@@ -30,6 +31,7 @@ impl Flows {
         //    among all servers by a lock in Postgres.
         let turn = self.loading.turn(event_id);
         let _turn = turn.lock().await;
+        let incarnation = self.holds.incarnation(event_id).await?;
         if self.epochs_agree(event_id).await? {
             return Ok(());
         }
@@ -38,20 +40,25 @@ impl Flows {
         if self.epochs_agree(event_id).await? {
             return Ok(());
         }
-        // 3. The new epoch, before Redis is touched: from its commit on, no
+        // 3. What the log still has is journaled: nobody adds to it any more, and
+        //    a Redis that only started again has lost nothing.
+        if let Err(error) = self.journal_event(event_id).await {
+            tracing::warn!(%event_id, %error, "holds of the last second may be lost");
+        }
+        // 4. The new epoch, before Redis is touched: from its commit on, no
         //    sale of the old epoch can be added to what was read with it.
-        let incarnation = self.holds.incarnation(event_id).await?;
-        let found = self.holds.position(event_id).await?.map(|position| position.epoch);
-        let foundation =
-            self.ledger.begin_epoch(event_id, found.unwrap_or_default(), &incarnation.0).await?;
+        let found = self.holds.last_epoch(event_id).await?.unwrap_or_default();
+        let foundation = self.ledger.begin_epoch(event_id, found, &incarnation.0).await?;
         let epoch = foundation.stored.epoch;
-        // 4. Redis, unless a later epoch has got there meanwhile.
-        let args = build(&foundation);
+        // 5. Redis, if it is still the one of step 2, and no later epoch has got
+        //    there meanwhile. Where not, whoever looks next begins anew.
+        let args = build(&foundation, incarnation);
         let (held, sold) = (args.holds.len(), args.sold.len());
         match self.holds.load(event_id, &args).await? {
             LoadReply::Loaded => {
                 tracing::info!(%event_id, %epoch, held, sold, "event loaded into Redis");
             }
+            LoadReply::Elsewhere => tracing::info!(%event_id, %epoch, "Redis has changed again"),
             LoadReply::Stale(newer) => {
                 tracing::info!(%event_id, %epoch, %newer, "event was loaded meanwhile");
             }
@@ -71,7 +78,7 @@ impl Flows {
 /// What Redis is built from. A live hold that stands against a sale or an
 /// earlier live hold is left out: it can only be one that Redis had freed and
 /// the journal had not heard of yet.
-fn build(foundation: &Foundation) -> LoadArgs {
+fn build(foundation: &Foundation, incarnation: Incarnation) -> LoadArgs {
     let Foundation { stored, seat_count, blocked, sold, areas, .. } = foundation;
     let mut taken: HashSet<_> = sold.iter().map(|&(seat, _)| seat).chain(blocked.clone()).collect();
     let mut free: Vec<i64> =
@@ -95,6 +102,7 @@ fn build(foundation: &Foundation) -> LoadArgs {
     }
     LoadArgs {
         epoch: stored.epoch,
+        incarnation,
         rules: Rules::new(&stored.event, stored.revision),
         seat_count: *seat_count,
         blocked: blocked.clone(),

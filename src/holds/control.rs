@@ -57,16 +57,26 @@ impl Holds {
         }
     }
 
-    /// The event's position now; `None` where Redis does not have it.
+    /// The event's position now; `None` where Redis does not have it, or has
+    /// it from another life.
     pub async fn position(&self, event_id: &EventId) -> Result<Option<Position>, Error> {
         let mut fields = cmd("HMGET");
-        fields.arg(keys::meta(event_id)).arg("epoch").arg("seq");
-        let (epoch, seq): (Option<u64>, Option<u64>) =
+        fields.arg(keys::meta(event_id)).arg("incarnation").arg("epoch").arg("seq");
+        let ((built_in, epoch, seq), incarnation): ((Option<String>, _, _), _) =
             self.links.read(event_id.as_str(), &fields).await?;
-        Ok(epoch.zip(seq).map(|(epoch, seq)| Position { epoch: Epoch(epoch), seq }))
+        let position = Option::zip(epoch, seq).filter(|_| built_in == Some(incarnation.0));
+        Ok(position.map(|(epoch, seq)| Position { epoch: Epoch(epoch), seq }))
     }
 
-    /// The life of Redis that the event's calls go to now.
+    /// The epoch in which Redis has the event, from whatever life.
+    pub async fn last_epoch(&self, event_id: &EventId) -> Result<Option<Epoch>, Error> {
+        let mut field = cmd("HGET");
+        field.arg(keys::meta(event_id)).arg("epoch");
+        let (epoch, _): (Option<u64>, _) = self.links.read(event_id.as_str(), &field).await?;
+        Ok(epoch.map(Epoch))
+    }
+
+    /// The life of Redis that the event's calls go to from now on.
     pub async fn incarnation(&self, event_id: &EventId) -> Result<Incarnation, Error> {
         self.links.incarnation(event_id.as_str()).await
     }

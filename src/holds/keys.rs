@@ -3,7 +3,8 @@
 //! All keys of an event share the hash tag `{event_id}`, so that they live in
 //! one slot and one script can change them together. Event ids have no braces.
 //!
-//! - `meta`, a hash. The event's position: `epoch`, `seq`. How much of the
+//! - `meta`, a hash. The life of Redis that this was built in: `incarnation`.
+//!   The event's position: `epoch`, `seq`. How much of the
 //!   event Redis knows: `revision`, `seat_count`. The rules that the scripts
 //!   check: `state`, `hold_ttl_ms`, `max_hold_ms`, `max_units_per_hold`,
 //!   `max_units_per_holder`.

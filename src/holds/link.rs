@@ -16,7 +16,8 @@ use super::Error;
 use crate::limits::{REDIS_CONNECT_TIMEOUT, REDIS_LINKS, REDIS_RESPONSE_TIMEOUT};
 
 /// Which life of which Redis server a connection goes to: its `run_id` and
-/// `master_replid`. Another incarnation may have another past.
+/// `master_replid`. Another incarnation may have another past: a restart may
+/// bring back an older state, and so may a replica that takes over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incarnation(pub String);
 
@@ -45,22 +46,32 @@ impl Links {
         Ok(Self { client, slots: Default::default() })
     }
 
-    /// Runs a script; see [`Self::call`].
-    pub(super) async fn invoke<T: FromRedisValue>(
+    /// Runs a script, prepared for the incarnation that it is sent to; see
+    /// [`Self::call`].
+    pub(super) async fn invoke<'s, T: FromRedisValue>(
         &self,
         key: &str,
-        script: &ScriptInvocation<'_>,
+        prepare: impl Fn(&Incarnation) -> ScriptInvocation<'s>,
     ) -> Result<T, Error> {
-        self.call(key, |mut link| async move { script.invoke_async(&mut link).await }).await
+        let run = |link: Arc<Link>| {
+            let script = prepare(&link.incarnation);
+            async move { script.invoke_async(&mut link.connection.clone()).await }
+        };
+        self.call(key, run).await
     }
 
-    /// Runs a command that changes nothing; see [`Self::call`].
+    /// Runs a command that changes nothing, and tells which incarnation it was
+    /// that answered; see [`Self::call`].
     pub(super) async fn read<T: FromRedisValue>(
         &self,
         key: &str,
         command: &Cmd,
-    ) -> Result<T, Error> {
-        self.call(key, |mut link| async move { command.query_async(&mut link).await }).await
+    ) -> Result<(T, Incarnation), Error> {
+        let run = async |link: Arc<Link>| {
+            let answer = command.query_async(&mut link.connection.clone()).await?;
+            Ok((answer, link.incarnation.clone()))
+        };
+        self.call(key, run).await
     }
 
     /// Makes a call; a second time, on a new connection, where the first one
@@ -68,11 +79,11 @@ impl Links {
     async fn call<T, F: Future<Output = RedisResult<T>>>(
         &self,
         key: &str,
-        make: impl Fn(MultiplexedConnection) -> F,
+        make: impl Fn(Arc<Link>) -> F,
     ) -> Result<T, Error> {
         let slot = self.slot(key);
         let link = self.link(slot).await?;
-        let broken = match make(link.connection.clone()).await {
+        let broken = match make(link.clone()).await {
             Ok(answer) => return Ok(answer),
             Err(error) if error.is_unrecoverable_error() => error,
             Err(error) => return Err(slot.note(&link, error)),
@@ -80,12 +91,21 @@ impl Links {
         slot.drop_link(&link);
         // The first call may have been made, whatever becomes of the second.
         let link = self.link(slot).await.map_err(|_| Error::from(broken))?;
-        make(link.connection.clone()).await.map_err(|error| slot.note(&link, error))
+        make(link.clone()).await.map_err(|error| slot.note(&link, error))
     }
 
-    /// The incarnation that a key's calls go to now.
+    /// The incarnation that a key's calls go to from now on, read anew: what a
+    /// link was told when it was made may have changed under it.
     pub(super) async fn incarnation(&self, key: &str) -> Result<Incarnation, Error> {
-        Ok(self.link(self.slot(key)).await?.incarnation.clone())
+        let slot = self.slot(key);
+        let link = self.link(slot).await?;
+        let read = read_incarnation(&mut link.connection.clone()).await;
+        let incarnation = read.map_err(|error| slot.note(&link, error))?;
+        if incarnation == link.incarnation {
+            return Ok(incarnation);
+        }
+        slot.drop_link(&link);
+        Ok(self.link(slot).await?.incarnation.clone())
     }
 
     /// A connection for one reader's own use, whose answers may take `wait`

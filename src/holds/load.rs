@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Error, Holds, Reply, Rules,
+    Error, Holds, Incarnation, Reply, Rules,
     script::{Verb, verb},
 };
 use crate::domain::{Epoch, EventId, HoldId, HoldRecord, HolderId, SeatIndex};
@@ -17,6 +17,8 @@ static LOAD: Verb = verb!("load");
 pub struct LoadArgs {
     /// Higher than any that Redis has had for this event.
     pub epoch: Epoch,
+    /// The life of Redis that Postgres knows this epoch to be built in.
+    pub incarnation: Incarnation,
     pub rules: Rules,
     pub seat_count: usize,
     pub blocked: Vec<SeatIndex>,
@@ -34,6 +36,8 @@ pub struct LoadArgs {
 #[derive(Debug, Deserialize)]
 pub enum LoadReply {
     Loaded,
+    /// Nothing was done: calls go to another life of Redis by now.
+    Elsewhere,
     /// Redis has the event in this epoch, or in a higher one.
     Stale(Epoch),
 }
@@ -41,6 +45,7 @@ pub enum LoadReply {
 #[derive(Serialize)]
 struct Request<'a> {
     epoch: Epoch,
+    incarnation: &'a str,
     rules: &'a Rules,
     seat_count: usize,
     blocked: &'a [SeatIndex],
@@ -55,6 +60,7 @@ impl Holds {
     pub async fn load(&self, event_id: &EventId, args: &LoadArgs) -> Result<LoadReply, Error> {
         let request = Request {
             epoch: args.epoch,
+            incarnation: &args.incarnation.0,
             rules: &args.rules,
             seat_count: args.seat_count,
             blocked: &args.blocked,

@@ -5,13 +5,13 @@ use std::sync::LazyLock;
 use deadpool_redis::redis::Script;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Error, Holds, keys};
+use super::{Error, Holds, Incarnation, keys};
 use crate::domain::{Epoch, EventId};
 
 /// The answer of a script that is fenced by the epoch.
 #[derive(Debug, Deserialize)]
 pub enum Reply<T> {
-    /// Redis does not have the event.
+    /// Redis does not have the event, or has it from another life.
     NotLoaded,
     /// Redis has the event in another epoch than the caller.
     Epoch(Epoch),
@@ -63,12 +63,15 @@ impl Holds {
         args: &impl Serialize,
     ) -> Result<Reply<T>, Error> {
         let request = rmp_serde::to_vec_named(args).map_err(Error::corrupt)?;
-        let mut invocation = verb.0.prepare_invoke();
-        for key in keys::of_event(event_id) {
-            invocation.key(key);
-        }
-        invocation.arg(request);
-        let answer: Vec<u8> = self.links.invoke(event_id.as_str(), &invocation).await?;
+        let prepare = |incarnation: &Incarnation| {
+            let mut invocation = verb.0.prepare_invoke();
+            for key in keys::of_event(event_id) {
+                invocation.key(key);
+            }
+            invocation.arg(&request).arg(&incarnation.0);
+            invocation
+        };
+        let answer: Vec<u8> = self.links.invoke(event_id.as_str(), prepare).await?;
         rmp_serde::from_slice(&answer).map_err(Error::corrupt)
     }
 }

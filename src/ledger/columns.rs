@@ -2,7 +2,10 @@
 
 use std::{fmt::Display, str::FromStr, time::Duration};
 
+use tokio_postgres::Row;
+
 use super::Error;
+use crate::domain::{Epoch, Position};
 
 /// An id, or another value of the domain, as it was written.
 pub(super) fn parse<T: FromStr<Err: Display>>(text: &str) -> Result<T, Error> {
@@ -12,6 +15,11 @@ pub(super) fn parse<T: FromStr<Err: Display>>(text: &str) -> Result<T, Error> {
 /// A count that the schema keeps at zero or above.
 pub(super) fn unsigned(value: i64) -> Result<u64, Error> {
     u64::try_from(value).map_err(Error::corrupt)
+}
+
+/// A position from its two columns, the epoch at `at` and the seq after it.
+pub(super) fn position(row: &Row, at: usize) -> Result<Position, Error> {
+    Ok(Position { epoch: Epoch(unsigned(row.get(at))?), seq: unsigned(row.get(at + 1))? })
 }
 
 /// A count or a number of the chart, which the schema keeps at zero or above.

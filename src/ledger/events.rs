@@ -10,7 +10,7 @@ use scoped_futures::ScopedFutureExt;
 use super::{
     Error, Ledger,
     charts::insert_chart_in_tx,
-    columns::{millis, parse, to_i32, to_u32, unsigned},
+    columns::{millis, parse, position, to_i32, to_u32, unsigned},
     outbox::note_event_in_tx,
 };
 use crate::domain::{
@@ -241,10 +241,7 @@ impl Ledger {
                 Ok(ActiveEvent {
                     event_id: parse(row.get(0))?,
                     epoch: Epoch(unsigned(row.get(1))?),
-                    journaled: Position {
-                        epoch: Epoch(unsigned(row.get(2))?),
-                        seq: unsigned(row.get(3))?,
-                    },
+                    journaled: position(row, 2)?,
                 })
             })
             .collect()

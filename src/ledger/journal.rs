@@ -7,11 +7,12 @@ use uuid::Uuid;
 
 use super::{
     Error, Ledger,
-    columns::{parse, to_i64, to_u32},
+    columns::{parse, position, to_i64, to_u32},
     outcomes::outcome_from_row,
 };
 use crate::domain::{
-    AreaHolding, AreaIndex, EventId, HoldId, HoldRecord, HoldState, Outcome, Position, SeatIndex,
+    AreaHolding, AreaIndex, EventId, HoldId, HoldRecord, HoldState, Outcome, Position, Refusal,
+    SeatIndex,
 };
 
 /// A hold from the journal.
@@ -77,6 +78,15 @@ const WRITE_JOURNAL: &str = "-- write_journal
     SELECT count(*) FROM moved";
 
 impl Ledger {
+    /// How far the journal has followed an event's log.
+    pub async fn find_journal_cursor(&self, event_id: &EventId) -> Result<Position, Error> {
+        const SQL: &str = "-- find_journal_cursor
+            SELECT epoch, seq FROM journal_cursors WHERE event_id = $1";
+        let row = self.query_opt(SQL, &[&event_id.as_str()]).await?;
+        let row = row.ok_or_else(|| Refusal::EventNotFound(event_id.clone()))?;
+        position(&row, 0)
+    }
+
     /// Moves the event's cursor and writes what lies between; answers whether
     /// it did, or another server was faster.
     pub async fn write_journal(

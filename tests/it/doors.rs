@@ -1,14 +1,9 @@
 //! The doors beside the methods: health, reflection, gRPC-Web, HTTP, drain.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
-use holdfast::{
-    config::{self, Doors},
-    dev::{Postgres, Redis},
-    proto::{self, SeatStatus},
-};
+use holdfast::proto::{self, SeatStatus};
 use prost::Message;
-use secrecy::SecretString;
 use tokio::time::{Instant, timeout};
 use tonic::{Code, Request, transport::Channel};
 use tonic_health::pb::{
@@ -16,7 +11,7 @@ use tonic_health::pb::{
 };
 
 use crate::support::{
-    EVENT, Server, Stage, code_and_reason, eventually, hold_request,
+    EVENT, OwnStores, Server, Stage, code_and_reason, eventually, hold_request,
     http::{get, grpc_web},
     refusal,
 };
@@ -54,42 +49,6 @@ async fn health_and_probes_of_a_server_that_serves() {
     }
 }
 
-/// Stores that this test alone stops and starts.
-struct OwnStores {
-    dir: tempfile::TempDir,
-    redis: Redis,
-    postgres: Postgres,
-}
-
-impl OwnStores {
-    async fn start() -> Self {
-        use std::os::unix::fs::PermissionsExt;
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        let redis = Redis::start(dir.path()).await.unwrap();
-        let postgres = Postgres::start(dir.path()).await.unwrap();
-        postgres.create_database("holdfast").await.unwrap();
-        Self { dir, redis, postgres }
-    }
-
-    fn path(&self) -> &Path {
-        self.dir.path()
-    }
-
-    async fn serve(&self) -> Server {
-        let url = SecretString::from(self.postgres.url("holdfast"));
-        holdfast::ledger::Ledger::migrate(&url).await.unwrap();
-        let any = "127.0.0.1:0".parse().unwrap();
-        let doors = Doors { grpc_addr: any, http_addr: any };
-        let stores = config::Stores {
-            postgres_url: url,
-            postgres_pool: 8,
-            redis_url: SecretString::from(self.redis.url()),
-        };
-        Server::start_on(&doors, &stores).await
-    }
-}
-
 /// Waits until health says so; answers how long it took.
 async fn health_turns(server: &Server, serving: ServingStatus) -> Duration {
     let begun = Instant::now();
@@ -100,7 +59,7 @@ async fn health_turns(server: &Server, serving: ServingStatus) -> Duration {
 #[tokio::test(flavor = "multi_thread")]
 async fn health_follows_the_stores() {
     let mut stores = OwnStores::start().await;
-    let server = stores.serve().await;
+    let server = Server::start(&stores.stores()).await;
     server.create_event(crate::support::small_event(EVENT)).await.unwrap();
     let hold = server.hold(hold_request("ann", &["A-1"])).await.unwrap();
 
@@ -115,7 +74,7 @@ async fn health_follows_the_stores() {
     let ready = get(server.app.http_addr, "/readyz").await;
     assert!(ready.head.starts_with("HTTP/1.1 503"), "{ready:?}");
     assert!(get(server.app.http_addr, "/livez").await.head.starts_with("HTTP/1.1 200"));
-    stores.redis = Redis::start(stores.path()).await.unwrap();
+    stores.start_redis().await;
     health_turns(&server, ServingStatus::Serving).await;
     assert_eq!(server.get_hold(EVENT, &hold.hold_id).await.unwrap(), hold);
 
@@ -125,7 +84,7 @@ async fn health_follows_the_stores() {
     let (code, reason) = code_and_reason(server.confirm(&hold, "pay-1").await);
     assert_eq!(code, Code::Unavailable);
     assert!(reason == "STORE_UNAVAILABLE" || reason == "OUTCOME_UNKNOWN", "{reason}");
-    stores.postgres = Postgres::start(stores.path()).await.unwrap();
+    stores.start_postgres().await;
     health_turns(&server, ServingStatus::Serving).await;
     server.confirm(&hold, "pay-1").await.unwrap();
 }

@@ -14,6 +14,7 @@ mod support;
 
 mod add_areas;
 mod add_seats;
+mod another_redis;
 mod bad_requests;
 mod block_seats;
 mod confirm;

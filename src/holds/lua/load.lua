@@ -1,12 +1,15 @@
 #!lua flags=allow-oom
 -- Builds an event's state anew from what Postgres has, in a higher epoch.
 --
--- Input:  rules, seat_count, areas as in configure, each area {free, capacity};
+-- Input:  incarnation: the life of Redis that Postgres knows of; rules, seat_count, areas as in configure, each area {free, capacity};
 --         blocked: seats; sold: {seat, hold_id} each; holds: {hold_id, record}
 --         each; holders: {holder, units} each.
--- Output: Loaded, or {Stale = epoch}: Redis has this epoch, or a higher one.
+-- Output: Loaded; Elsewhere: this is another life of Redis, which may have lost
+--         what was answered since; or {Stale = epoch}: Redis has this epoch, or
+--         a higher one.
 -- Events: reset, as the first entry of the epoch's log.
 
+if request.incarnation ~= incarnation then return done('Elsewhere') end
 local epoch = tonumber(redis.call('HGET', META, 'epoch'))
 if epoch and epoch >= request.epoch then return done({Stale = epoch}) end
 
@@ -23,7 +26,7 @@ for _, live in ipairs(request.holds) do
   put(id, hold)
   redis.call('ZADD', DUE, hold[EXPIRES], id)
 end
-redis.call('HSET', META, 'epoch', request.epoch, 'seq', 0, 'revision', request.rules[1],
+redis.call('HSET', META, 'incarnation', incarnation, 'epoch', request.epoch, 'seq', 0, 'revision', request.rules[1],
   'state', request.rules[2], 'hold_ttl_ms', request.rules[3], 'max_hold_ms', request.rules[4],
   'max_units_per_hold', request.rules[5], 'max_units_per_holder', request.rules[6],
   'seat_count', request.seat_count)

@@ -1,11 +1,12 @@
 -- What all scripts share; each script is this text and its own.
 --
 -- Input:  ARGV[1], a MessagePack map; its field epoch is the caller's epoch.
+--         ARGV[2], the incarnation of Redis that the caller's connection goes to.
 -- Output: a MessagePack value: 'NotLoaded', {Epoch = the epoch that Redis has},
 --         or {Done = what the script's own header says}.
 
 local META, SEATS, HOLDS, DUE, AREAS, HOLDERS, LOG = unpack(KEYS)
-local request = cmsgpack.unpack(ARGV[1])
+local request, incarnation = cmsgpack.unpack(ARGV[1]), ARGV[2]
 
 -- Positions in a hold's record.
 local HOLDER, FINGERPRINT, STATE, CREATED, EXPIRES, ENDED = 1, 2, 3, 4, 5, 6
@@ -27,10 +28,12 @@ local function done(answer)
 end
 
 -- Why this script must not run, if it must not: the event is not here, or not
--- in the caller's epoch.
+-- in the caller's epoch. What was built in another life of Redis may be older
+-- than what that life had answered: it counts as not here.
 local function fenced_off()
-  local epoch = tonumber(redis.call('HGET', META, 'epoch'))
-  if not epoch then return cmsgpack.pack('NotLoaded') end
+  local meta = redis.call('HMGET', META, 'incarnation', 'epoch')
+  if meta[1] ~= incarnation then return cmsgpack.pack('NotLoaded') end
+  local epoch = tonumber(meta[2])
   if epoch ~= request.epoch then return cmsgpack.pack({Epoch = epoch}) end
 end
 

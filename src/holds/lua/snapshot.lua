@@ -6,8 +6,8 @@
 --         {free, capacity} for each area.
 -- Events: none.
 
-local meta = redis.call('HMGET', META, 'epoch', 'seq', 'seat_count')
-if not meta[1] then return cmsgpack.pack('NotLoaded') end
+local meta = redis.call('HMGET', META, 'epoch', 'seq', 'seat_count', 'incarnation')
+if meta[4] ~= incarnation then return cmsgpack.pack('NotLoaded') end
 
 local statuses = {}
 for seat = 1, tonumber(meta[3]) do statuses[seat] = AVAILABLE end

@@ -9,7 +9,7 @@ mod watcher;
 
 pub use errors::{code_and_reason, refusal};
 pub use stage::{Server, Stage, eventually};
-pub use stores::Stores;
+pub use stores::{OwnStores, Stores};
 pub use watcher::{House, Watcher};
 
 use holdfast::proto;

@@ -18,6 +18,10 @@ use holdfast::{
     dev::{Postgres, Redis},
     ledger::Ledger,
 };
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
 use secrecy::SecretString;
 
 const TEMPLATE: &str = "holdfast_template";
@@ -75,6 +79,49 @@ rm -rf "$3"
         .unwrap();
     // Its pipe closes with this process.
     std::mem::forget(cleaner.stdin.take());
+}
+
+/// Servers that one test alone stops, starts and breaks.
+pub struct OwnStores {
+    dir: tempfile::TempDir,
+    pub redis: Redis,
+    pub postgres: Postgres,
+}
+
+impl OwnStores {
+    pub async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let redis = Redis::start(dir.path()).await.unwrap();
+        let postgres = Postgres::start(dir.path()).await.unwrap();
+        postgres.create_database(TEMPLATE).await.unwrap();
+        Ledger::migrate(&SecretString::from(postgres.url(TEMPLATE))).await.unwrap();
+        Self { dir, redis, postgres }
+    }
+
+    pub async fn start_redis(&mut self) {
+        self.redis = Redis::start(self.dir.path()).await.unwrap();
+    }
+
+    pub async fn start_postgres(&mut self) {
+        self.postgres = Postgres::start(self.dir.path()).await.unwrap();
+    }
+
+    /// Ends Redis without a word.
+    pub async fn kill_redis(&mut self) {
+        let group = i32::try_from(self.redis.pid()).unwrap();
+        killpg(Pid::from_raw(group), Signal::SIGKILL).unwrap();
+        self.redis.ended().await.unwrap();
+    }
+
+    /// What Redis has on disk.
+    pub fn redis_data(&self) -> PathBuf {
+        self.dir.path().join("redis")
+    }
+
+    pub fn stores(&self) -> Stores {
+        Stores { postgres_url: self.postgres.url(TEMPLATE), redis_url: self.redis.url() }
+    }
 }
 
 /// A database of Postgres and one of Redis, for one test alone.
