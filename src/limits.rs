@@ -69,6 +69,9 @@ pub const MAX_EXPIRED_SCANNED_PER_HOLD: usize = 128;
 /// How long a hold stays readable in Redis after it ended; afterwards
 /// Postgres answers for it.
 pub const ENDED_HOLD_KEPT: Duration = Duration::from_secs(24 * 3_600);
+/// Ended holds, the latest, that an event built anew in Redis remembers; an
+/// older one whose id is used again is refused when it is confirmed.
+pub const MAX_ENDED_LOADED: i64 = 20_000;
 /// Hold attempts that find the event being rebuilt before the caller is sent
 /// away for a moment.
 pub const MAX_EPOCH_ATTEMPTS: usize = 4;

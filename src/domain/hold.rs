@@ -65,6 +65,17 @@ impl From<Outcome> for HoldState {
     }
 }
 
+/// A hold that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    pub hold_id: HoldId,
+    pub outcome: Outcome,
+    /// What its order has, where it has one: seats in ascending order, and how
+    /// many seats and area units together.
+    pub seats: Vec<SeatIndex>,
+    pub units: u32,
+}
+
 /// A hold as its holder sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
@@ -100,6 +111,16 @@ pub struct HoldRecord {
 }
 
 impl HoldRecord {
+    /// The hold after it ended so.
+    #[must_use]
+    pub fn ended(self, outcome: Outcome) -> Self {
+        let order_id = match outcome {
+            Outcome::Confirmed(order_id) => Some(order_id),
+            _ => None,
+        };
+        Self { state: outcome.into(), order_id, ..self }
+    }
+
     /// Seats and area units together.
     pub fn units(&self) -> u32 {
         let seats = u32::try_from(self.seats.len()).unwrap_or(u32::MAX);

@@ -17,7 +17,7 @@ mod seat;
 pub use chart::{Area, AreaIndex, Chart, ChartDraft, PriceCategory, Row, Seat, SeatIndex, Section};
 pub use event::{Event, EventChange, EventState, Paging};
 pub use hold::{
-    AreaHolding, AreaUnits, Hold, HoldRecord, HoldState, Items, Outcome, Unsold, fingerprint,
+    AreaHolding, AreaUnits, Ended, Hold, HoldRecord, HoldState, Items, Outcome, Unsold, fingerprint,
 };
 pub use ids::{
     AreaId, EventId, HoldId, HolderId, IdError, OrderId, PaymentReference, PriceCategoryId, RowId,

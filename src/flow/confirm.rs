@@ -5,10 +5,10 @@ use std::sync::PoisonError;
 use super::{Error, Flows, ended::ended_by, event::LoadedEvent};
 use crate::{
     domain::{
-        AreaUnits, EventId, HoldId, HoldRecord, HoldState, HolderId, Money, Order, OrderId,
+        AreaUnits, Ended, EventId, HoldId, HoldRecord, HoldState, HolderId, Money, Order, OrderId,
         OrderState, Outcome, PaymentReference, Place, Refusal, Ticket, TicketId, Unsold,
     },
-    holds::{ConfirmReply, Ended},
+    holds::ConfirmReply,
     ledger::{self, Sale, SaleTicket, SaleVerdict},
     limits::{MAX_CONFIRM_ATTEMPTS, MAX_EPOCH_ATTEMPTS},
 };
@@ -95,12 +95,13 @@ impl Flows {
         let (create_time, outbox_id) = match verdict {
             SaleVerdict::Sold { create_time, outbox_id } => (create_time, outbox_id),
             SaleVerdict::Fenced => return Ok(Attempt::Fenced),
-            SaleVerdict::Decided => return self.decided(&event, *hold_id, &record).await,
+            SaleVerdict::Decided => return self.decided(&event, *hold_id).await,
         };
         // 3. Tell Redis, and with it everybody who watches. The sale is durable
         //    already: what fails here, the outbox repeats.
         let outcome = Outcome::Confirmed(order.order_id);
-        let ended = Ended { hold_id: *hold_id, outcome, seats: record.seats };
+        let units = record.units();
+        let ended = Ended { hold_id: *hold_id, outcome, seats: record.seats, units };
         if self.finish(event_id, event.epoch, &[ended]).await {
             self.finished.lock().unwrap_or_else(PoisonError::into_inner).push(outbox_id);
         }
@@ -145,15 +146,10 @@ impl Flows {
 
     /// The hold had ended before this attempt: by another one, by the sweep, or
     /// by this very sale, whose answer was lost.
-    async fn decided(
-        &self,
-        event: &LoadedEvent,
-        hold_id: HoldId,
-        record: &HoldRecord,
-    ) -> Result<Attempt, Error> {
-        let outcome = self.ledger.find_outcome(hold_id).await?;
-        let outcome = outcome.ok_or_else(|| Error::internal("an outcome row has gone"))?;
-        let ended = Ended { hold_id, outcome, seats: record.seats.clone() };
+    async fn decided(&self, event: &LoadedEvent, hold_id: HoldId) -> Result<Attempt, Error> {
+        let ended = self.ledger.find_outcome(&event.event_id, hold_id).await?;
+        let ended = ended.ok_or_else(|| Error::internal("an outcome row has gone"))?;
+        let outcome = ended.outcome;
         self.finish(&event.event_id, event.epoch, &[ended]).await;
         Ok(Attempt::Ended(outcome))
     }
@@ -178,7 +174,9 @@ impl Flows {
         };
         let outcome = match record.state {
             HoldState::Active | HoldState::Confirming => unreachable!("such a hold is fenced"),
-            HoldState::Confirmed | HoldState::Released => self.ledger.find_outcome(hold_id).await?,
+            HoldState::Confirmed | HoldState::Released => {
+                self.ledger.find_outcome(&event.event_id, hold_id).await?.map(|ended| ended.outcome)
+            }
             HoldState::Expired => self.end_hold(event, hold_id, Unsold::Expired).await?,
             HoldState::Lost => self.end_hold(event, hold_id, Unsold::Lost).await?,
         };

@@ -2,8 +2,8 @@
 
 use super::{Error, Flows, event::LoadedEvent};
 use crate::{
-    domain::{Epoch, EventId, HoldId, HoldRecord, HolderId, Outcome, Refusal, Unsold},
-    holds::{Ended, Reply},
+    domain::{Ended, Epoch, EventId, HoldId, HoldRecord, HolderId, Outcome, Refusal, Unsold},
+    holds::Reply,
 };
 
 impl Flows {
@@ -19,10 +19,10 @@ impl Flows {
         let (event_id, epoch) = (&event.event_id, event.epoch);
         let settled = self.ledger.settle(event_id, epoch, &[hold_id], unsold).await?;
         let Some(settled) = settled else { return Ok(None) };
-        let &(_, outcome) =
+        let ended =
             settled.first().ok_or_else(|| Error::internal("a hold was settled without outcome"))?;
-        self.finish(event_id, epoch, &[Ended { hold_id, outcome, seats: Vec::new() }]).await;
-        Ok(Some(outcome))
+        self.finish(event_id, epoch, &settled).await;
+        Ok(Some(ended.outcome))
     }
 
     /// Tells Redis how holds ended; answers whether it heard. Where it did not,

@@ -14,7 +14,7 @@ use tokio::{
 use super::{Error, Flows};
 use crate::{
     domain::{Epoch, EventId, Unsold},
-    holds::{Ended, Reply},
+    holds::Reply,
     ledger::ActiveEvent,
     limits::{EXPIRY_HORIZON, JOB_CONCURRENCY},
 };
@@ -77,11 +77,7 @@ impl Flows {
             let settled = self.ledger.settle(event_id, epoch, &due.hold_ids, expired).await?;
             let Some(settled) = settled else { return Ok(None) };
             // 3. Then Redis, by the verdict.
-            let ended: Vec<_> = settled
-                .into_iter()
-                .map(|(hold_id, outcome)| Ended { hold_id, outcome, seats: Vec::new() })
-                .collect();
-            if !self.finish(event_id, epoch, &ended).await {
+            if !self.finish(event_id, epoch, &settled).await {
                 return Ok(None);
             }
             if !due.is_full() {

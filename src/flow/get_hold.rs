@@ -2,7 +2,7 @@
 
 use super::{Error, Flows};
 use crate::{
-    domain::{EventId, Hold, HoldId, HoldRecord, HoldState, Outcome, Refusal},
+    domain::{EventId, Hold, HoldId, HoldState, Outcome, Refusal},
     limits::MAX_EPOCH_ATTEMPTS,
 };
 
@@ -16,9 +16,9 @@ impl Flows {
             let record = match found.into_iter().next() {
                 Some(record) if record.state != HoldState::Confirming => record,
                 // Its Confirm may be through, and Redis not told yet.
-                Some(record) => match self.ledger.find_outcome(hold_id).await? {
+                Some(record) => match self.ledger.find_outcome(event_id, hold_id).await? {
                     None => record,
-                    Some(outcome) => ended(record, outcome),
+                    Some(ended) => record.ended(ended.outcome),
                 },
                 None => {
                     let found = self.ledger.find_hold(event_id, hold_id).await?;
@@ -26,11 +26,11 @@ impl Flows {
                         return Err(Refusal::HoldNotFound(hold_id).into());
                     };
                     match found.outcome {
-                        Some(outcome) => ended(found.record, outcome),
-                        None if found.has_run_out => ended(found.record, Outcome::Expired),
+                        Some(outcome) => found.record.ended(outcome),
+                        None if found.has_run_out => found.record.ended(Outcome::Expired),
                         // Redis has lost it, unless it has lost all of this epoch.
                         None if self.event_anew(event_id).await?.epoch == event.epoch => {
-                            ended(found.record, Outcome::Lost)
+                            found.record.ended(Outcome::Lost)
                         }
                         None => continue,
                     }
@@ -40,12 +40,4 @@ impl Flows {
         }
         Err(Error::unsettled())
     }
-}
-
-fn ended(record: HoldRecord, outcome: Outcome) -> HoldRecord {
-    let order_id = match outcome {
-        Outcome::Confirmed(order_id) => Some(order_id),
-        _ => None,
-    };
-    HoldRecord { state: outcome.into(), order_id, ..record }
 }

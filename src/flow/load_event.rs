@@ -109,6 +109,7 @@ fn build(foundation: &Foundation, incarnation: Incarnation) -> LoadArgs {
         sold: sold.clone(),
         areas: free.into_iter().zip(areas).map(|(free, &(capacity, _))| (free, capacity)).collect(),
         holds,
+        ended: foundation.ended.clone(),
         holders: units_of,
     }
 }

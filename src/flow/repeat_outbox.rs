@@ -4,8 +4,7 @@ use std::{collections::HashMap, mem, sync::PoisonError};
 
 use super::{Error, Flows};
 use crate::{
-    domain::{EventId, Outcome},
-    holds::Ended,
+    domain::{Ended, EventId},
     ledger::{Task, TaskKind},
     limits::OUTBOX_BATCH,
 };
@@ -47,10 +46,9 @@ impl Flows {
         for Task { outbox_id, event_id, kind } in tasks {
             match kind {
                 TaskKind::Event => self.configure(&event_id, outbox_id).await?,
-                TaskKind::Sold { hold_id, order_id, seats } => {
-                    let outcome = Outcome::Confirmed(order_id);
+                TaskKind::Sold(sale) => {
                     let (ended, outbox_ids) = sold.entry(event_id).or_default();
-                    ended.push(Ended { hold_id, outcome, seats });
+                    ended.push(sale);
                     outbox_ids.push(outbox_id);
                 }
             }

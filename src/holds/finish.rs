@@ -6,23 +6,14 @@ use super::{
     Error, Holds, Reply,
     script::{Verb, verb},
 };
-use crate::domain::{Epoch, EventId, HoldId, HoldRecord, HoldState, Outcome, SeatIndex};
+use crate::domain::{Ended, Epoch, EventId, HoldId, HoldRecord, HoldState, Outcome, SeatIndex};
 
 static FINISH: Verb = verb!("finish");
-
-/// A hold and how it ended.
-#[derive(Debug, Clone)]
-pub struct Ended {
-    pub hold_id: HoldId,
-    pub outcome: Outcome,
-    /// The seats that were sold, for a hold that Redis may not know any more.
-    pub seats: Vec<SeatIndex>,
-}
 
 #[derive(Serialize)]
 struct Request<'a> {
     epoch: Epoch,
-    holds: Vec<(HoldId, HoldState, String, &'a [SeatIndex])>,
+    holds: Vec<(HoldId, HoldState, String, &'a [SeatIndex], u32)>,
 }
 
 impl Holds {
@@ -35,12 +26,12 @@ impl Holds {
     ) -> Result<Reply<Vec<HoldRecord>>, Error> {
         let holds = ended
             .iter()
-            .map(|Ended { hold_id, outcome, seats }| {
+            .map(|Ended { hold_id, outcome, seats, units }| {
                 let order = match outcome {
                     Outcome::Confirmed(order_id) => order_id.0.simple().to_string(),
                     _ => String::new(),
                 };
-                (*hold_id, HoldState::from(*outcome), order, seats.as_slice())
+                (*hold_id, HoldState::from(*outcome), order, seats.as_slice(), *units)
             })
             .collect();
         self.run(&FINISH, event_id, &Request { epoch, holds }).await

@@ -28,6 +28,8 @@ pub struct LoadArgs {
     pub areas: Vec<(i64, u32)>,
     /// Live holds, which have no seat in common with each other or with sold.
     pub holds: Vec<(HoldId, HoldRecord)>,
+    /// Holds that ended lately: their ids stay used.
+    pub ended: Vec<(HoldId, HoldRecord)>,
     /// Units held and owned by each holder.
     pub holders: HashMap<HolderId, u32>,
 }
@@ -52,6 +54,7 @@ struct Request<'a> {
     sold: &'a [(SeatIndex, HoldId)],
     areas: &'a [(i64, u32)],
     holds: &'a [(HoldId, HoldRecord)],
+    ended: &'a [(HoldId, HoldRecord)],
     holders: Vec<(&'a HolderId, u32)>,
 }
 
@@ -67,6 +70,7 @@ impl Holds {
             sold: &args.sold,
             areas: &args.areas,
             holds: &args.holds,
+            ended: &args.ended,
             holders: args.holders.iter().map(|(holder, &units)| (holder, units)).collect(),
         };
         match self.run(&LOAD, event_id, &request).await? {

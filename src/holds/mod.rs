@@ -29,7 +29,6 @@ pub use confirm::ConfirmReply;
 pub use due_holds::DueHolds;
 pub use error::Error;
 pub use extend_hold::ExtendReply;
-pub use finish::Ended;
 pub use hold::{HoldArgs, HoldReply};
 pub use link::Incarnation;
 pub use load::{LoadArgs, LoadReply};

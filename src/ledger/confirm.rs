@@ -56,7 +56,7 @@ pub const CONFIRM: &str = "-- confirm
     ), verdict AS (
         INSERT INTO hold_outcomes (hold_id, event_id, outcome, order_id)
         SELECT $3, $1, 'confirmed', $4 FROM fence
-        ON CONFLICT (hold_id) DO NOTHING RETURNING order_id
+        ON CONFLICT (event_id, hold_id) DO NOTHING RETURNING order_id
     ), sale AS (
         INSERT INTO orders (order_id, event_id, hold_id, holder_id, state, currency,
             total_micros, payment_reference, pay_time)

@@ -2,17 +2,19 @@
 
 use std::collections::HashMap;
 
-use uuid::Uuid;
-
 use scoped_futures::ScopedFutureExt;
+use tokio_postgres::Row;
+use uuid::Uuid;
 
 use super::{
     Error, Ledger,
     columns::{parse, to_i64, to_u32},
     events::{StoredEvent, event_columns, stored_event_from_row},
     journal::{hold_columns, hold_from_row},
+    outcomes::outcome_from_row,
 };
 use crate::domain::{Epoch, EventId, HoldId, HoldRecord, HolderId, Refusal, SeatIndex};
+use crate::limits::{ENDED_HOLD_KEPT, MAX_ENDED_LOADED};
 
 /// All that Postgres knows of an event, at the beginning of an epoch.
 #[derive(Debug, Clone)]
@@ -25,6 +27,8 @@ pub struct Foundation {
     pub areas: Vec<(u32, u32)>,
     /// Holds that have neither ended nor run out, the latest last.
     pub holds: Vec<(HoldId, HoldRecord)>,
+    /// Holds that ended lately, with how.
+    pub ended: Vec<(HoldId, HoldRecord)>,
     /// Units that each holder owns.
     pub owned: HashMap<HolderId, u32>,
 }
@@ -64,8 +68,17 @@ impl Ledger {
             "-- begin_epoch: holds\nSELECT ",
             hold_columns!(),
             " FROM holds h WHERE h.event_id = $1 AND h.expire_time > clock_timestamp()
-                AND NOT EXISTS (SELECT FROM hold_outcomes o WHERE o.hold_id = h.hold_id)
+                AND NOT EXISTS (SELECT FROM hold_outcomes o
+                    WHERE o.event_id = h.event_id AND o.hold_id = h.hold_id)
             ORDER BY h.epoch, h.seq"
+        );
+        const ENDED: &str = concat!(
+            "-- begin_epoch: ended\nSELECT ",
+            hold_columns!(),
+            ", round(extract(epoch FROM end_time) * 1000)::int8, outcome, order_id
+            FROM hold_outcomes JOIN holds h USING (event_id, hold_id)
+            WHERE event_id = $1 AND end_time > now() - $2 * interval '1 second'
+            ORDER BY end_time DESC LIMIT $3"
         );
         let at_least = to_i64(at_least.0);
         self.run_tx(|tx| {
@@ -83,6 +96,8 @@ impl Ledger {
                 }
                 let areas = tx.query(AREAS, &[&id]).await?;
                 let holds = tx.query(HOLDS, &[&id]).await?;
+                let kept = ENDED_HOLD_KEPT.as_secs_f64();
+                let ended = tx.query(ENDED, &[&id, &kept, &MAX_ENDED_LOADED]).await?;
                 Ok(Foundation {
                     stored: stored_event_from_row(&begun)?,
                     seat_count: usize::try_from(begun.get::<_, i64>(14)).map_err(Error::corrupt)?,
@@ -90,6 +105,7 @@ impl Ledger {
                     sold,
                     areas: areas.iter().map(|r| (to_u32(r.get(0)), to_u32(r.get(1)))).collect(),
                     holds: holds.iter().map(hold_from_row).collect::<Result<_, _>>()?,
+                    ended: ended.iter().map(ended_hold_from_row).collect::<Result<_, _>>()?,
                     owned,
                 })
             }
@@ -97,4 +113,11 @@ impl Ledger {
         })
         .await
     }
+}
+
+/// A hold that has ended, from [`hold_columns`], when, and how.
+fn ended_hold_from_row(row: &Row) -> Result<(HoldId, HoldRecord), Error> {
+    let (hold_id, record) = hold_from_row(row)?;
+    let ended = record.ended(outcome_from_row(row, 10)?);
+    Ok((hold_id, HoldRecord { ended_ms: row.get(9), ..ended }))
 }

@@ -64,16 +64,15 @@ const WRITE_JOURNAL: &str = "-- write_journal
             AS t (id, holder, print, made, ends, seats, areas, quantities, at_first,
                 at_epoch, at_seq)
         ORDER BY id
-        ON CONFLICT (hold_id) DO UPDATE SET expire_time = excluded.expire_time,
+        ON CONFLICT (event_id, hold_id) DO UPDATE SET expire_time = excluded.expire_time,
             seat_indexes = excluded.seat_indexes, area_indexes = excluded.area_indexes,
             area_quantities = excluded.area_quantities, epoch = excluded.epoch,
             seq = excluded.seq
-        WHERE holds.event_id = excluded.event_id
-            AND holds.fingerprint = excluded.fingerprint
+        WHERE holds.fingerprint = excluded.fingerprint
     ), ended AS (
         INSERT INTO hold_outcomes (hold_id, event_id, outcome)
         SELECT id, $1, 'expired' FROM moved, unnest($17::uuid[]) AS id ORDER BY id
-        ON CONFLICT (hold_id) DO NOTHING
+        ON CONFLICT (event_id, hold_id) DO NOTHING
     )
     SELECT count(*) FROM moved";
 
@@ -144,7 +143,7 @@ impl Ledger {
             "-- find_hold\nSELECT ",
             hold_columns!(),
             ", h.expire_time <= clock_timestamp(), o.outcome, o.order_id
-            FROM holds h LEFT JOIN hold_outcomes o USING (hold_id)
+            FROM holds h LEFT JOIN hold_outcomes o USING (event_id, hold_id)
             WHERE h.event_id = $1 AND h.hold_id = $2"
         );
         let Some(row) = self.query_opt(SQL, &[&event_id.as_str(), &hold_id.0]).await? else {

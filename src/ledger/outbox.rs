@@ -2,10 +2,11 @@
 
 use super::{
     Error, Ledger,
-    columns::{parse, to_u32},
+    columns::parse,
+    outcomes::{ended_columns, ended_from_row},
     session::Tx,
 };
-use crate::domain::{EventId, HoldId, OrderId, SeatIndex};
+use crate::domain::{Ended, EventId};
 use crate::limits::{OUTBOX_BATCH, OUTBOX_KEPT, OUTBOX_LEASE};
 
 /// A row that this server has claimed for [`OUTBOX_LEASE`].
@@ -20,7 +21,7 @@ pub struct Task {
 #[derive(Debug, Clone)]
 pub enum TaskKind {
     /// The hold's seats are sold.
-    Sold { hold_id: HoldId, order_id: OrderId, seats: Vec<SeatIndex> },
+    Sold(Ended),
     /// The event's revision moved on.
     Event,
 }
@@ -29,7 +30,8 @@ impl Ledger {
     /// Claims rows that nobody works on, the oldest first; each claim answers
     /// a row to one server only.
     pub async fn claim_outbox(&self) -> Result<Vec<Task>, Error> {
-        const SQL: &str = "-- claim_outbox
+        const SQL: &str = concat!(
+            "-- claim_outbox
             WITH claimed AS (
                 UPDATE outbox SET lease_until = now() + $1 * interval '1 second'
                 WHERE outbox_id IN (
@@ -37,26 +39,20 @@ impl Ledger {
                     ORDER BY outbox_id LIMIT $2 FOR UPDATE SKIP LOCKED)
                 RETURNING outbox_id, event_id, hold_id
             )
-            SELECT outbox_id, claimed.event_id, claimed.hold_id, order_id,
-                ARRAY(SELECT seat_index FROM tickets t
-                      WHERE t.order_id = o.order_id AND seat_index IS NOT NULL
-                      ORDER BY seat_index)
-            FROM claimed LEFT JOIN orders o USING (hold_id) ORDER BY outbox_id";
+            SELECT outbox_id, claimed.event_id, ",
+            ended_columns!(),
+            " FROM claimed LEFT JOIN hold_outcomes o USING (event_id, hold_id) ORDER BY outbox_id"
+        );
         let rows = self.query(SQL, &[&OUTBOX_LEASE.as_secs_f64(), &OUTBOX_BATCH]).await?;
         rows.iter()
             .map(|row| {
-                let sold = row.get::<_, Option<_>>(2).zip(row.get::<_, Option<_>>(3));
-                let seats: Vec<i32> = row.get(4);
+                let is_sale = row.get::<_, Option<uuid::Uuid>>(2).is_some();
                 Ok(Task {
                     outbox_id: row.get(0),
                     event_id: parse(row.get(1))?,
-                    kind: match sold {
-                        None => TaskKind::Event,
-                        Some((hold_id, order_id)) => TaskKind::Sold {
-                            hold_id: HoldId(hold_id),
-                            order_id: OrderId(order_id),
-                            seats: seats.into_iter().map(|seat| SeatIndex(to_u32(seat))).collect(),
-                        },
+                    kind: match is_sale {
+                        false => TaskKind::Event,
+                        true => TaskKind::Sold(ended_from_row(row, 2)?),
                     },
                 })
             })

@@ -3,8 +3,11 @@
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{Error, Ledger, columns::to_i64};
-use crate::domain::{Epoch, EventId, HoldId, OrderId, Outcome, Unsold};
+use super::{
+    Error, Ledger,
+    columns::{to_i64, to_u32},
+};
+use crate::domain::{Ended, Epoch, EventId, HoldId, OrderId, Outcome, SeatIndex, Unsold};
 
 impl Ledger {
     /// Ends holds so, each unless it has ended before; answers how
@@ -16,7 +19,7 @@ impl Ledger {
         epoch: Epoch,
         hold_ids: &[HoldId],
         unsold: Unsold,
-    ) -> Result<Option<Vec<(HoldId, Outcome)>>, Error> {
+    ) -> Result<Option<Vec<Ended>>, Error> {
         // An insert that meets another's row under way waits for its end; so
         // what was not inserted is decided, and the next statement sees how.
         const SQL: &str = "-- settle
@@ -25,7 +28,7 @@ impl Ledger {
             ), inserted AS (
                 INSERT INTO hold_outcomes (hold_id, event_id, outcome)
                 SELECT id, $1, $4 FROM fence, unnest($3::uuid[]) AS id ORDER BY id
-                ON CONFLICT (hold_id) DO NOTHING RETURNING hold_id
+                ON CONFLICT (event_id, hold_id) DO NOTHING RETURNING hold_id
             )
             SELECT (SELECT count(*) FROM fence), ARRAY(SELECT hold_id FROM inserted)";
         let name = match unsold {
@@ -39,25 +42,64 @@ impl Ledger {
             return Ok(None);
         }
         let inserted: Vec<Uuid> = rows[0].get(1);
-        let mut ended: Vec<_> = inserted.iter().map(|&id| (HoldId(id), unsold.into())).collect();
+        let end_now = |&id| Ended {
+            hold_id: HoldId(id),
+            outcome: unsold.into(),
+            seats: Vec::new(),
+            units: 0,
+        };
+        let mut ended: Vec<_> = inserted.iter().map(end_now).collect();
         if ended.len() < hold_ids.len() {
             let before: Vec<_> = ids.into_iter().filter(|id| !inserted.contains(id)).collect();
-            ended.extend(self.find_outcomes(&before).await?);
+            ended.extend(self.find_outcomes(event_id, &before).await?);
         }
         Ok(Some(ended))
     }
 
     /// How a hold ended, if it has.
-    pub async fn find_outcome(&self, hold_id: HoldId) -> Result<Option<Outcome>, Error> {
-        Ok(self.find_outcomes(&[hold_id.0]).await?.pop().map(|(_, outcome)| outcome))
+    pub async fn find_outcome(
+        &self,
+        event_id: &EventId,
+        hold_id: HoldId,
+    ) -> Result<Option<Ended>, Error> {
+        Ok(self.find_outcomes(event_id, &[hold_id.0]).await?.pop())
     }
 
-    async fn find_outcomes(&self, hold_ids: &[Uuid]) -> Result<Vec<(HoldId, Outcome)>, Error> {
-        const SQL: &str = "-- find_outcomes
-            SELECT hold_id, outcome, order_id FROM hold_outcomes WHERE hold_id = ANY($1)";
-        let rows = self.query(SQL, &[&hold_ids]).await?;
-        rows.iter().map(|row| Ok((HoldId(row.get(0)), outcome_from_row(row, 1)?))).collect()
+    async fn find_outcomes(
+        &self,
+        event_id: &EventId,
+        hold_ids: &[Uuid],
+    ) -> Result<Vec<Ended>, Error> {
+        const SQL: &str = concat!(
+            "-- find_outcomes\nSELECT ",
+            ended_columns!(),
+            " FROM hold_outcomes o WHERE o.event_id = $1 AND o.hold_id = ANY($2)"
+        );
+        let rows = self.query(SQL, &[&event_id.as_str(), &hold_ids]).await?;
+        rows.iter().map(|row| ended_from_row(row, 0)).collect()
     }
+}
+
+/// The columns that [`ended_from_row`] reads.
+macro_rules! ended_columns {
+    () => {
+        "o.hold_id, o.outcome, o.order_id, \
+         ARRAY(SELECT t.seat_index FROM tickets t \
+               WHERE t.order_id = o.order_id AND t.seat_index IS NOT NULL ORDER BY 1), \
+         (SELECT count(*)::int FROM tickets t WHERE t.order_id = o.order_id)"
+    };
+}
+pub(super) use ended_columns;
+
+/// How a hold ended, from [`ended_columns`] that begin at `at`.
+pub(super) fn ended_from_row(row: &Row, at: usize) -> Result<Ended, Error> {
+    let seats: Vec<i32> = row.get(at + 3);
+    Ok(Ended {
+        hold_id: HoldId(row.get(at)),
+        outcome: outcome_from_row(row, at + 1)?,
+        seats: seats.into_iter().map(|seat| SeatIndex(to_u32(seat))).collect(),
+        units: to_u32(row.get(at + 4)),
+    })
 }
 
 /// An outcome from its two columns, `outcome` at `at` and `order_id` after it.

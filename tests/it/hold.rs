@@ -223,3 +223,23 @@ async fn seats_of_a_chart_that_grew_at_another_server() {
     let hold = other.hold(hold_request("ann", &["K-1", "A-2"])).await.unwrap();
     assert_eq!(hold.seat_ids, ["A-2", "K-1"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_is_its_events_own() {
+    let stage = Stage::new().await;
+    let server = &stage.server;
+    server.create_event(small_event("other")).await.unwrap();
+    let here = hold_request("ann", &["A-1"]);
+    let mut there = hold_request("bob", &["A-1", "A-2"]);
+    (there.event_id, there.hold_id) = ("other".into(), here.hold_id.clone());
+    let anns = server.hold(here).await.unwrap();
+    let bobs = server.hold(there).await.unwrap();
+
+    let order = server.confirm(&anns, "pay-1").await.unwrap();
+    assert_eq!(server.get_hold("other", &bobs.hold_id).await.unwrap(), bobs);
+    let released = server.release(&bobs, &[], vec![]).await.unwrap();
+    assert_eq!(released.state(), HoldState::Released);
+    assert_eq!(server.confirm(&anns, "pay-1").await.unwrap(), order);
+    let other = server.get_seat_map("other").await.unwrap();
+    assert!(other.seats.iter().all(|seat| seat.status() == SeatStatus::Available));
+}

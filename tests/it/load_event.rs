@@ -125,6 +125,51 @@ async fn a_journaled_hold_that_redis_dropped_is_lost_for_good() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_had_ended_stays_used() {
+    let stage = Stage::new().await;
+    let server = &stage.server;
+    let sold = hold_request("ann", &["A-1"]);
+    let bought = server.hold(sold.clone()).await.unwrap();
+    let order = server.confirm(&bought, "pay-1").await.unwrap();
+    let given_back = hold_request("bob", &["A-2"]);
+    let released = server.hold(given_back.clone()).await.unwrap();
+    server.release(&released, &[], vec![]).await.unwrap();
+    all_journaled(&stage, 2).await;
+    flush(&stage).await;
+
+    let again = server.hold(sold.clone()).await.unwrap();
+    assert_eq!((again.state(), again.order_id), (HoldState::Confirmed, order.order_id));
+    assert_eq!(code_and_reason(server.hold(given_back.clone()).await).1, "HOLD_RELEASED");
+    for mut reused in [sold, given_back] {
+        reused.seat_ids = vec!["A-3".into()];
+        assert_eq!(code_and_reason(server.hold(reused).await).1, "HOLD_ID_REUSED");
+    }
+}
+
+/// Redis keeps ended holds for a day; then the id can be used again.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_used_again_after_redis_forgot_it_sells_nothing() {
+    use redis::AsyncCommands;
+    let stage = Stage::new().await;
+    let server = &stage.server;
+    let mut request = hold_request("ann", &["A-1"]);
+    let hold = server.hold(request.clone()).await.unwrap();
+    server.confirm(&hold, "pay-1").await.unwrap();
+    let mut redis = stage.stores.redis().await;
+    let id = hold.hold_id.replace('-', "");
+    let _: () = redis.hdel("hf:{event}:holds", id).await.unwrap();
+
+    request.seat_ids = vec!["A-2".into()];
+    request.areas = floor(5);
+    let again = server.hold(request).await.unwrap();
+    let told = code_and_reason(server.confirm(&again, "pay-2").await);
+    assert_eq!(told.1, "HOLD_CONFIRMED");
+    let house = server.house().await;
+    assert_eq!(house.seats["A-1"], SeatStatus::Sold);
+    assert_eq!((house.seats["A-2"], house.areas["floor"]), (SeatStatus::Available, 100));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_servers_build_it_once() {
     let stage = Stage::new().await;
     let other = stage.another_server().await;

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
 -- Ends holds by the outcomes that Postgres has decided.
 --
--- Input:  holds: {hold_id, state, order, seats} each; state is S (confirmed, by
---         order), or R, E, L: free again. The seats serve where Redis does not
---         know the hold.
+-- Input:  holds: {hold_id, state, order, seats, units} each; state is S
+--         (confirmed, by order, which has these seats in ascending order, and so
+--         many seats and area units together), or R, E, L: free again.
 -- Output: the record of each hold that Redis knows.
 -- Events: what became of the seats and areas.
 
@@ -25,7 +25,22 @@ local function sell_seats(id, seats)
   changed_seats(SOLD, sold)
 end
 
-local function sell(id, hold, order, seats)
+-- Whether this is the hold that the order sold. Where Redis has forgotten how a
+-- hold ended, its id may have been used again for something else.
+local function was_sold(hold, seats, units)
+  if unit_count(hold) ~= units or #hold[SEATS_HELD] ~= #seats then return false end
+  for i, seat in ipairs(hold[SEATS_HELD]) do
+    if seat ~= seats[i] then return false end
+  end
+  return true
+end
+
+local function sell(id, hold, order, seats, units)
+  if hold and not was_sold(hold, seats, units) then
+    if hold[STATE] == ACTIVE or hold[STATE] == CONFIRMING then give_back(id, hold, CONFIRMED) end
+    redis.call('HDEL', HOLDS, id)
+    hold = nil
+  end
   sell_seats(id, seats)
   if hold and hold[STATE] ~= CONFIRMED then
     if hold[STATE] ~= ACTIVE and hold[STATE] ~= CONFIRMING then
@@ -44,7 +59,7 @@ for _, ended in ipairs(request.holds) do
   local id, state = ended[1], ended[2]
   local hold = hold_of(id)
   if state == CONFIRMED then
-    sell(id, hold, ended[3], hold and hold[SEATS_HELD] or ended[4])
+    sell(id, hold, ended[3], ended[4], ended[5])
   elseif hold and (hold[STATE] == ACTIVE or hold[STATE] == CONFIRMING) then
     give_back(id, hold, state)
   end

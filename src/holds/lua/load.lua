@@ -1,9 +1,10 @@
 #!lua flags=allow-oom
 -- Builds an event's state anew from what Postgres has, in a higher epoch.
 --
--- Input:  incarnation: the life of Redis that Postgres knows of; rules, seat_count, areas as in configure, each area {free, capacity};
---         blocked: seats; sold: {seat, hold_id} each; holds: {hold_id, record}
---         each; holders: {holder, units} each.
+-- Input:  incarnation: the life of Redis that Postgres knows of; rules,
+--         seat_count, areas as in configure, each area {free, capacity};
+--         blocked: seats; sold: {seat, hold_id} each; holds and ended: {hold_id,
+--         record} each; holders: {holder, units} each.
 -- Output: Loaded; Elsewhere: this is another life of Redis, which may have lost
 --         what was answered since; or {Stale = epoch}: Redis has this epoch, or
 --         a higher one.
@@ -26,6 +27,7 @@ for _, live in ipairs(request.holds) do
   put(id, hold)
   redis.call('ZADD', DUE, hold[EXPIRES], id)
 end
+for _, ended in ipairs(request.ended) do put(ended[1], ended[2]) end
 redis.call('HSET', META, 'incarnation', incarnation, 'epoch', request.epoch, 'seq', 0, 'revision', request.rules[1],
   'state', request.rules[2], 'hold_ttl_ms', request.rules[3], 'max_hold_ms', request.rules[4],
   'max_units_per_hold', request.rules[5], 'max_units_per_holder', request.rules[6],
