@@ -117,7 +117,7 @@ impl App {
             self.flows.settle().await;
         });
         if drained.await.is_err() {
-            tracing::warn!("calls were still in flight after {DRAIN_TIMEOUT:?}");
+            tracing::warn!("calls or idle connections were left after {DRAIN_TIMEOUT:?}");
         }
         // 3. What works behind the doors.
         let ended = timeout(DRAIN_TIMEOUT / 3, async {
@@ -130,7 +130,7 @@ impl App {
             let _ = self.http.await;
         });
         if ended.await.is_err() {
-            tracing::warn!("jobs were still running");
+            tracing::warn!("jobs, or connections of probes, were left");
         }
         // 4. The stores.
         self.ledger.close();

@@ -44,9 +44,11 @@ pub const MAX_UNITS_PER_HOLD: u32 = 200;
 /// within the 8 KiB of headers that clients accept.
 pub const MAX_VIOLATIONS: usize = 60;
 /// Bytes of one error's violations, for the same reason.
-pub const MAX_VIOLATION_BYTES: usize = 4_500;
-/// Bytes of one request; a chart of `MAX_SEATS` seats fits.
-pub const MAX_REQUEST_BYTES: usize = 16 * 1024 * 1024;
+pub const MAX_VIOLATION_BYTES: usize = 3_500;
+/// Bytes of one request to CatalogService; a chart of `MAX_SEATS` seats fits.
+pub const MAX_CATALOG_REQUEST_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes of one request to ReservationService; the longest names fit ten times.
+pub const MAX_RESERVATION_REQUEST_BYTES: usize = 256 * 1024;
 
 // An event's own limits, where it does not name them.
 
@@ -106,7 +108,7 @@ pub const EXPIRY_HORIZON: Duration = Duration::from_secs(1);
 /// Expired holds that one script call lists, and one statement settles.
 pub const EXPIRY_BATCH: usize = 100;
 /// How long after its expiry a confirming hold is left to its Confirm.
-pub const CONFIRMING_GRACE: Duration = Duration::from_secs(10);
+pub const CONFIRMING_GRACE: Duration = Duration::from_secs(2);
 /// Log entries that one journal transaction takes.
 pub const JOURNAL_BATCH: usize = 500;
 /// Log entries kept for readers that resume, at least.

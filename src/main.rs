@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Parser;
 use holdfast::{
     app::{App, stop_signal},
@@ -17,8 +18,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    telemetry::init_logs(&cli.log, cli.log_format);
-    match run(cli.command).await {
+    let logs = telemetry::init_logs(&cli.log, cli.log_format).context("HOLDFAST_LOG");
+    let ended = match logs {
+        Ok(()) => run(cli.command).await,
+        Err(error) => Err(error),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("holdfast: {error:#}");

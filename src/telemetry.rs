@@ -4,7 +4,7 @@ use std::{io::IsTerminal, sync::OnceLock, time::Duration};
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::ParseError};
 
 const CALLS: &str = "holdfast_rpc_calls_total";
 const CALL_SECONDS: &str = "holdfast_rpc_call_seconds";
@@ -30,8 +30,11 @@ pub enum LogFormat {
 }
 
 /// Starts logging to standard error; `filter` as `RUST_LOG` has it.
-pub fn init_logs(filter: &str, format: LogFormat) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+///
+/// # Errors
+/// Where the filter cannot be read.
+pub fn init_logs(filter: &str, format: LogFormat) -> Result<(), ParseError> {
+    let filter = EnvFilter::try_new(filter)?;
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -41,6 +44,7 @@ pub fn init_logs(filter: &str, format: LogFormat) {
         LogFormat::Text => logs.try_init(),
         LogFormat::Json => logs.json().try_init(),
     };
+    Ok(())
 }
 
 /// The process's metrics, collected from the first call on.

@@ -107,13 +107,20 @@ impl Refusal {
     }
 }
 
-/// Things for a sentence; the first ten, and how many more there are.
+/// Things for a sentence, as many as it bears, and how many more there are.
 fn list<T: Display>(things: impl IntoIterator<Item = T>) -> String {
-    const SHOWN: usize = 10;
-    let mut things = things.into_iter();
-    let shown = things.by_ref().take(SHOWN).map(|thing| thing.to_string());
-    let shown = shown.collect::<Vec<_>>().join(", ");
-    match things.count() {
+    const LONGEST: usize = 250;
+    let (mut shown, mut more) = (String::new(), 0);
+    for thing in things {
+        let thing = thing.to_string();
+        if more > 0 || (!shown.is_empty() && shown.len() + thing.len() > LONGEST) {
+            more += 1;
+        } else {
+            let comma = if shown.is_empty() { "" } else { ", " };
+            shown = shown + comma + &thing;
+        }
+    }
+    match more {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }

@@ -19,9 +19,9 @@ use crate::{
 pub enum Message {
     /// Forget all before; this is the house.
     Snapshot(Arc<SeatMap>),
-    /// The changes that follow, in order, at least one.
+    /// The changes that follow, in order, at least one that shows.
     Changes(Vec<Arc<LogEntry>>),
-    /// Nothing has changed for [`FEED_HEARTBEAT`].
+    /// Nothing that shows has changed for [`FEED_HEARTBEAT`].
     Heartbeat,
 }
 
@@ -71,7 +71,11 @@ impl Subscription {
                 }
                 Next::Changes(entries) => {
                     self.position = entries.last().map(|entry| entry.position);
-                    return Ok(Message::Changes(entries));
+                    // Some changes show on no seat, such as a hold extended.
+                    if entries.iter().any(|entry| entry.shows()) {
+                        return Ok(Message::Changes(entries));
+                    }
+                    continue;
                 }
                 Next::Nothing => {}
             }

@@ -19,7 +19,7 @@ impl Flows {
         // 2. Postgres, with a note in the outbox that Redis must follow.
         // 3. Redis, and with it everybody who watches.
         if let Growth::Grown { outbox_id } = self.ledger.add_areas(&event_id, &areas).await? {
-            self.configure(&event_id, outbox_id).await?;
+            self.configure(&event_id, outbox_id).await.map_err(Error::after_a_change)?;
         }
         let event = self.event_anew(&event_id).await?;
         let is_named = |area: &&Area| areas.iter().any(|named| named.area_id == area.area_id);

@@ -34,7 +34,7 @@ impl Flows {
         let growth = self.ledger.add_seats(&event_id, &section_id, &section_name, &rows).await?;
         // 3. Redis, and with it everybody who watches.
         if let Growth::Grown { outbox_id } = growth {
-            self.configure(&event_id, outbox_id).await?;
+            self.configure(&event_id, outbox_id).await.map_err(Error::after_a_change)?;
         }
         let event = self.event_anew(&event_id).await?;
         let section = event.chart.sections.iter().find(|section| section.section_id == section_id);

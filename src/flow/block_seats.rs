@@ -24,7 +24,8 @@ impl Flows {
             }
             // 2. Postgres, from which Redis is rebuilt. Where that happened in
             //    between, the seats are blocked again.
-            if self.ledger.set_blocked(&event_id, event.epoch, &items.seats, true).await? {
+            let blocked = self.ledger.set_blocked(&event_id, event.epoch, &items.seats, true).await;
+            if blocked.map_err(|error| Error::from(error).after_a_change())? {
                 return Ok(());
             }
             self.event_anew(&event_id).await?;

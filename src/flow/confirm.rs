@@ -55,13 +55,24 @@ impl Flows {
         let (event, reply) = self
             .on_event(event_id, |epoch| self.holds.confirm(event_id, epoch, *hold_id, holder_id))
             .await?;
-        let record = match reply {
-            ConfirmReply::Fenced(record) => record,
-            not_fenced => return self.why_not(&event, request, not_fenced).await,
-        };
+        match reply {
+            ConfirmReply::Fenced(record) => {
+                self.sell_fenced(&event, request, record).await.map_err(Error::after_a_change)
+            }
+            not_fenced => self.why_not(&event, request, not_fenced).await,
+        }
+    }
+
+    async fn sell_fenced(
+        &self,
+        event: &LoadedEvent,
+        request: &ConfirmRequest,
+        record: HoldRecord,
+    ) -> Result<Attempt, Error> {
+        let ConfirmRequest { event_id, hold_id, holder_id, .. } = request;
         // 2. Sell it in Postgres. The ids are made once, so that an attempt whose
         //    answer was lost is made again as the same attempt.
-        let order = self.draw_up(&event, request, &record).await?;
+        let order = self.draw_up(event, request, &record).await?;
         let units: Vec<AreaUnits> = record
             .areas
             .iter()
@@ -88,14 +99,14 @@ impl Flows {
         let verdict = match self.sell(&sale).await {
             Ok(verdict) => verdict,
             Err(ledger::Error::Constraint { constraint, .. }) => {
-                return self.forbidden(&event, request, &constraint).await;
+                return self.forbidden(event, request, &constraint).await;
             }
             Err(error) => return Err(error.into()),
         };
         let (create_time, outbox_id) = match verdict {
             SaleVerdict::Sold { create_time, outbox_id } => (create_time, outbox_id),
             SaleVerdict::Fenced => return Ok(Attempt::Fenced),
-            SaleVerdict::Decided => return self.decided(&event, *hold_id).await,
+            SaleVerdict::Decided => return self.decided(event, *hold_id).await,
         };
         // 3. Tell Redis, and with it everybody who watches. The sale is durable
         //    already: what fails here, the outbox repeats.

@@ -14,9 +14,12 @@ impl Flows {
     ) -> Result<Event, Error> {
         // 1. Postgres, in one transaction. The same again finds it made.
         self.ledger.create_event(&event, &chart, &fingerprint).await?;
-        // 2. Redis, so that the first Hold need not wait for it. Were we to stop
-        //    here, the first Hold would do it.
-        self.position(&event.event_id).await?;
-        Ok(self.get_event(&event.event_id).await?.0)
+        // 2. Redis, so that the first Hold need not wait for it. What fails here,
+        //    the first Hold does.
+        if let Err(error) = self.position(&event.event_id).await {
+            tracing::info!(event_id = %event.event_id, %error, "event is not in Redis yet");
+        }
+        let (event, _) = self.get_event(&event.event_id).await.map_err(Error::after_a_change)?;
+        Ok(event)
     }
 }

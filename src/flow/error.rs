@@ -38,6 +38,17 @@ impl Error {
         }
     }
 
+    /// For a mutation that has changed something already: what is left of it is
+    /// done by the outbox, or by the same call again.
+    pub(super) fn after_a_change(self) -> Self {
+        match self {
+            Self::StoreUnavailable(source) | Self::Overloaded(source) => {
+                Self::OutcomeUnknown(source)
+            }
+            other => other,
+        }
+    }
+
     /// For an event that was rebuilt again and again while a call waited.
     pub(super) fn unsettled() -> Self {
         Self::StoreUnavailable("the event's state is being rebuilt".into())

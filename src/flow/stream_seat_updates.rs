@@ -60,7 +60,6 @@ impl SeatStream {
             match self.subscription.next().await? {
                 Message::Heartbeat => break SeatMessage::Heartbeat,
                 Message::Snapshot(map) => self.parts = self.snapshot(&map).await?,
-                // Some changes show on no seat, such as a hold extended.
                 Message::Changes(entries) => {
                     let update = self.updates(&entries).await?;
                     self.parts.extend(update);

@@ -27,7 +27,8 @@ impl Flows {
                 .on_event(&event_id, |epoch| {
                     self.holds.unblock_seats(&event_id, epoch, &items.seats)
                 })
-                .await?;
+                .await
+                .map_err(Error::after_a_change)?;
             return Ok(items
                 .seats
                 .iter()

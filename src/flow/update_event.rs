@@ -19,7 +19,7 @@ impl Flows {
         let (event, outbox_id) = self.ledger.update_event(&event_id, &change).await?;
         // 2. Redis. What fails here, the outbox repeats; the caller, who must not
         //    be told that the change is in force, is told to ask again.
-        self.configure(&event_id, outbox_id).await?;
+        self.configure(&event_id, outbox_id).await.map_err(Error::after_a_change)?;
         Ok(event)
     }
 

@@ -47,7 +47,7 @@ impl<T: Message> Encoder for Bytes<T> {
     type Error = Status;
 
     fn encode(&mut self, message: T, into: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        message.encode(into).map_err(|_| Status::internal("the answer is too long"))
+        message.encode(into).map_err(|_| super::status::fault())
     }
 }
 

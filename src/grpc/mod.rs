@@ -19,6 +19,7 @@ use http::HeaderName;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{
+    codec::CompressionEncoding,
     service::Routes,
     transport::{Server, server::TcpIncoming},
 };
@@ -28,8 +29,8 @@ use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
 use crate::{
     flow::Flows,
     limits::{
-        HTTP2_KEEPALIVE_INTERVAL, HTTP2_KEEPALIVE_TIMEOUT, MAX_REQUEST_BYTES,
-        MAX_STREAMS_PER_CONNECTION,
+        HTTP2_KEEPALIVE_INTERVAL, HTTP2_KEEPALIVE_TIMEOUT, MAX_CATALOG_REQUEST_BYTES,
+        MAX_RESERVATION_REQUEST_BYTES, MAX_STREAMS_PER_CONNECTION,
     },
     proto::{
         FILE_DESCRIPTOR_SET, catalog_service_server::CatalogServiceServer,
@@ -70,10 +71,15 @@ fn routes(flows: Arc<Flows>, serving: &Serving, drain: CancellationToken) -> Rou
     let reservations = Reservations { flows: flows.clone(), drain };
     let mut routes = Routes::builder();
     routes
-        .add_service(ReservationServiceServer::new(reservations))
+        .add_service(
+            ReservationServiceServer::new(reservations)
+                .accept_compressed(CompressionEncoding::Gzip)
+                .max_decoding_message_size(MAX_RESERVATION_REQUEST_BYTES),
+        )
         .add_service(
             CatalogServiceServer::new(Catalog { flows })
-                .max_decoding_message_size(MAX_REQUEST_BYTES),
+                .accept_compressed(CompressionEncoding::Gzip)
+                .max_decoding_message_size(MAX_CATALOG_REQUEST_BYTES),
         )
         .add_service(serving.service());
     routes.add_service(described().build_v1().expect(DESCRIBED));
@@ -84,7 +90,7 @@ fn routes(flows: Arc<Flows>, serving: &Serving, drain: CancellationToken) -> Rou
         .prepare()
         .into_axum_router()
         .layer(from_fn(layers::deadline))
-        .layer(CatchPanicLayer::custom(|_| status::panicked().into_http::<axum::body::Body>()))
+        .layer(CatchPanicLayer::custom(|_| status::fault().into_http::<axum::body::Body>()))
         .layer(from_fn(layers::observe));
     router.into()
 }

@@ -15,7 +15,8 @@ pub fn decode(token: &str) -> Option<(OffsetDateTime, EventId)> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
     let (nanos, event_id) = text.split_once(' ')?;
     let start_time = OffsetDateTime::from_unix_timestamp_nanos(nanos.parse().ok()?).ok()?;
-    Some((start_time, event_id.parse().ok()?))
+    let in_range = (1..=9999).contains(&start_time.year());
+    in_range.then_some((start_time, event_id.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -28,5 +29,6 @@ mod tests {
         assert_eq!(decode(&encode(&last)), Some(last));
         assert_eq!(decode("not a token"), None);
         assert_eq!(decode(""), None);
+        assert_eq!(decode(&URL_SAFE_NO_PAD.encode("-377705116800000000000 a")), None);
     }
 }

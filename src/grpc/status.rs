@@ -103,13 +103,14 @@ fn metadata(refusal: &Refusal) -> impl Iterator<Item = (&'static str, String)> {
         | Refusal::HoldConfirming(id)
         | Refusal::HoldConfirmed { hold_id: id, .. } => ("hold_id", id.to_string()),
         Refusal::EventNotOnSale { event_id, .. } => ("event_id", event_id.to_string()),
-        Refusal::LimitExceeded { limit, .. } => ("limit", limit.to_string()),
+        Refusal::LimitExceeded { which, .. } => ("limit", limit_name(*which).to_owned()),
         Refusal::SeatUnavailable(seats) => ("unavailable_seats", seats.len().to_string()),
         Refusal::InsufficientCapacity(areas) => ("short_areas", areas.len().to_string()),
     };
     let second = match refusal {
         Refusal::HoldConfirmed { order_id, .. } => Some(("order_id", order_id.to_string())),
         Refusal::EventNotOnSale { state, .. } => Some(("state", state.as_str().to_owned())),
+        Refusal::LimitExceeded { limit, .. } => Some(("units", limit.to_string())),
         _ => None,
     };
     [first].into_iter().chain(second)
@@ -125,13 +126,11 @@ fn add_violations(details: &mut ErrorDetails, refusal: &Refusal) {
             }
         }
         Refusal::LimitExceeded { which, limit, used, asked } => {
-            let (subject, text) = match which {
-                UnitLimit::PerHold => ("max_units_per_hold", format!("{asked} asked of {limit}")),
-                UnitLimit::PerHolder => {
-                    ("max_units_per_holder", format!("{asked} asked beside {used} of {limit}"))
-                }
+            let text = match which {
+                UnitLimit::PerHold => format!("{asked} asked of {limit}"),
+                UnitLimit::PerHolder => format!("{asked} asked beside {used} of {limit}"),
             };
-            details.add_quota_failure_violation(subject, text);
+            details.add_quota_failure_violation(limit_name(*which), text);
         }
         Refusal::SeatUnavailable(seats) => {
             for (seat_id, status) in within_bounds(seats, |(id, _)| id.as_str().len() + 20) {
@@ -167,8 +166,8 @@ pub fn draining() -> Status {
     retryable(Code::Unavailable, ErrorReason::ServerDraining, text)
 }
 
-/// For a call that panicked.
-pub fn panicked() -> Status {
+/// For a fault of ours beside the flows, such as a panic.
+pub fn fault() -> Status {
     plain(Code::Internal, ErrorReason::Internal, FAULT)
 }
 
@@ -178,15 +177,24 @@ pub fn with_reason(status: Status) -> Status {
         return status;
     }
     match status.code() {
+        // Says in its metadata which encodings there are.
+        Code::Unimplemented if !status.message().is_empty() => {
+            let reason = name(ErrorReason::EncodingNotSupported);
+            let details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+            let metadata = status.metadata().clone();
+            let code = Code::Unimplemented;
+            Status::with_error_details_and_metadata(code, status.message(), details, metadata)
+        }
         Code::Unimplemented => {
             plain(Code::Unimplemented, ErrorReason::MethodNotFound, "the server has no such method")
         }
-        // tonic's, for a message over the limit.
-        Code::OutOfRange => Refusal::field("", "the request is too long").into(),
-        Code::ResourceExhausted => {
-            retryable(Code::ResourceExhausted, ErrorReason::Overloaded, "too much at once")
+        // For a message over the limit, as it came or decompressed.
+        Code::OutOfRange | Code::ResourceExhausted => {
+            Refusal::field("", "the request is longer than the method takes").into()
         }
         Code::InvalidArgument => Refusal::field("", "the request is malformed").into(),
+        // No message at all, or half of one: what is ours has its reason.
+        Code::Internal => not_protobuf(),
         _ => status,
     }
 }
@@ -227,6 +235,13 @@ fn retryable(code: Code, reason: ErrorReason, text: &str) -> Status {
 
 fn name(reason: ErrorReason) -> &'static str {
     reason.as_str_name().trim_start_matches("ERROR_REASON_")
+}
+
+fn limit_name(which: UnitLimit) -> &'static str {
+    match which {
+        UnitLimit::PerHold => "max_units_per_hold",
+        UnitLimit::PerHolder => "max_units_per_holder",
+    }
 }
 
 fn unavailable(status: SeatStatus) -> (&'static str, &'static str) {

@@ -36,6 +36,11 @@ pub struct LogEntry {
 }
 
 impl LogEntry {
+    /// Whether it is seen on any seat or area.
+    pub fn shows(&self) -> bool {
+        !self.seats.is_empty() || !self.areas.is_empty()
+    }
+
     fn decode(entry: &StreamId) -> Result<Self, Error> {
         let position =
             Position::parse(&entry.id).ok_or_else(|| Error::corrupt("a log id is no position"))?;

@@ -13,7 +13,7 @@ use super::{
     session::Tx,
 };
 use crate::domain::{Area, EventId, Refusal, Row, RowId, Seat, SeatId, SectionId};
-use crate::limits::MAX_SEATS;
+use crate::limits::{MAX_AREAS, MAX_ROWS, MAX_SEATS, MAX_SEATS_PER_ROW, MAX_SECTIONS};
 
 /// What became of a chart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,8 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Refusal::EventNotFound`], [`Refusal::SeatIdReused`],
-    /// [`Refusal::InvalidField`] beyond [`MAX_SEATS`].
+    /// [`Refusal::InvalidField`] where the chart would be larger than a chart may
+    /// be.
     pub async fn add_seats(
         &self,
         event_id: &EventId,
@@ -63,6 +64,7 @@ impl Ledger {
                     return Err(Refusal::field("rows", why).into());
                 }
                 insert_seats_in_tx(tx, event_id, first, &added).await?;
+                check_section_in_tx(tx, event_id, section_id).await?;
                 note_growth_in_tx(tx, event_id).await
             }
             .scope_boxed()
@@ -74,33 +76,35 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Refusal::EventNotFound`], [`Refusal::AreaIdReused`] where an area has
-    /// another price category or a larger capacity.
+    /// another name or price category, or a larger capacity,
+    /// [`Refusal::InvalidField`] beyond [`MAX_AREAS`].
     pub async fn add_areas(&self, event_id: &EventId, areas: &[Area]) -> Result<Growth, Error> {
         const KNOWN: &str = "-- add_areas: known
-            SELECT area_id, capacity, price_category_id FROM areas WHERE event_id = $1";
+            SELECT area_id, capacity, price_category_id, name FROM areas WHERE event_id = $1";
         const RAISE: &str = "-- add_areas: raise
             UPDATE areas SET capacity = $3 WHERE event_id = $1 AND area_id = $2";
         self.run_tx(|tx| {
             async move {
                 lock_chart_in_tx(tx, event_id).await?;
                 let id = event_id.as_str();
-                let known: HashMap<String, (u32, String)> = tx
+                let known: HashMap<String, (u32, String, String)> = tx
                     .query(KNOWN, &[&id])
                     .await?
                     .iter()
-                    .map(|row| (row.get(0), (to_u32(row.get(1)), row.get(2))))
+                    .map(|row| (row.get(0), (to_u32(row.get(1)), row.get(2), row.get(3))))
                     .collect();
                 let (mut added, mut raised, mut reused) = (Vec::new(), Vec::new(), Vec::new());
                 for area in areas {
                     match known.get(area.area_id.as_str()) {
                         None => added.push(area.clone()),
-                        Some((capacity, category))
+                        Some((capacity, category, name))
                             if category != area.price_category_id.as_str()
+                                || (*name != area.name && area.name != area.area_id.as_str())
                                 || *capacity > area.capacity =>
                         {
                             reused.push(area.area_id.clone());
                         }
-                        Some((capacity, _)) if *capacity < area.capacity => raised.push(area),
+                        Some((capacity, ..)) if *capacity < area.capacity => raised.push(area),
                         Some(_) => {}
                     }
                 }
@@ -109,6 +113,10 @@ impl Ledger {
                 }
                 if added.is_empty() && raised.is_empty() {
                     return Ok(Growth::Unchanged);
+                }
+                if known.len() + added.len() > MAX_AREAS {
+                    let why = format!("an event has at most {MAX_AREAS} areas");
+                    return Err(Refusal::field("areas", why).into());
                 }
                 insert_areas_in_tx(tx, event_id, known.len(), &added).await?;
                 for area in raised {
@@ -205,6 +213,31 @@ async fn count_seats_in_tx(tx: &Tx<'_>, event_id: &EventId) -> Result<usize, Err
         SELECT count(*) FROM seats WHERE event_id = $1";
     let rows = tx.query(SQL, &[&event_id.as_str()]).await?;
     usize::try_from(rows[0].get::<_, i64>(0)).map_err(Error::corrupt)
+}
+
+/// Whether a section is as large as it may be, after it has grown.
+async fn check_section_in_tx(
+    tx: &Tx<'_>,
+    event_id: &EventId,
+    section_id: &SectionId,
+) -> Result<(), Error> {
+    const SQL: &str = "-- check_section
+        SELECT (SELECT count(*) FROM sections WHERE event_id = $1), count(*), max(seats)
+        FROM (SELECT count(*) AS seats FROM seats
+              WHERE event_id = $1 AND section_id = $2 GROUP BY row_index) AS section_rows";
+    let rows = tx.query(SQL, &[&event_id.as_str(), &section_id.as_str()]).await?;
+    let bounds = [
+        ("section_id", MAX_SECTIONS, "an event", "sections"),
+        ("rows", MAX_ROWS, "a section", "rows"),
+        ("rows", MAX_SEATS_PER_ROW, "a row", "seats"),
+    ];
+    for (column, (field, most, what, parts)) in bounds.into_iter().enumerate() {
+        let count = usize::try_from(rows[0].get::<_, i64>(column)).map_err(Error::corrupt)?;
+        if count > most {
+            return Err(Refusal::field(field, format!("{what} has at most {most} {parts}")).into());
+        }
+    }
+    Ok(())
 }
 
 async fn note_growth_in_tx(tx: &Tx<'_>, event_id: &EventId) -> Result<Growth, Error> {

@@ -1,6 +1,9 @@
 //! AddAreas: areas are added, and grow, once.
 
-use holdfast::proto::{AddAreasRequest, Area};
+use holdfast::{
+    limits::MAX_AREAS,
+    proto::{AddAreasRequest, Area},
+};
 use tonic::{Code, Status};
 
 use crate::support::{EVENT, Stage, code_and_reason, floor, hold_request, refusal};
@@ -54,6 +57,24 @@ async fn what_is_there_never_shrinks() {
     assert_eq!(code_and_reason(smaller), reused);
     assert_eq!(code_and_reason(add(&stage, &[("floor", 100, "seat")]).await), reused);
     assert!(!stage.server.house().await.areas.contains_key("pit"), "all or nothing");
+    let named = Area {
+        area_id: "floor".into(),
+        name: "Ground".into(),
+        capacity: 100,
+        price_category_id: "floor".into(),
+    };
+    let request = AddAreasRequest { event_id: EVENT.into(), areas: vec![named] };
+    assert_eq!(code_and_reason(stage.server.catalog.clone().add_areas(request).await), reused);
     let told = refusal(add(&stage, &[("pit", 20, "gold")]).await);
     assert_eq!(told.subjects, ["areas[0].price_category_id"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chart_grows_no_further_than_a_chart_may() {
+    let stage = Stage::new().await;
+    let ids: Vec<String> = (0..MAX_AREAS).map(|n| format!("area-{n}")).collect();
+    let areas: Vec<_> = ids.iter().map(|id| (id.as_str(), 1, "floor")).collect();
+    assert_eq!(refusal(add(&stage, &areas).await).subjects, ["areas"], "there is one already");
+    add(&stage, &areas[1..]).await.unwrap();
+    assert_eq!(stage.server.house().await.areas.len(), MAX_AREAS);
 }

@@ -3,7 +3,7 @@
 use holdfast::proto::{EventState, GetEventRequest};
 use tonic::Code;
 
-use crate::support::{EVENT, Stage, code_and_reason, hold_request, small_event};
+use crate::support::{EVENT, Stage, code_and_reason, hold_request, ms, small_event};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_given_comes_back() {
@@ -31,6 +31,14 @@ async fn the_same_again_is_the_same_event() {
     let again = stage.another_server().await.create_event(small_event(EVENT)).await.unwrap();
     assert_eq!(again, event);
 
+    // A default may be spelled out.
+    let mut spelled_out = small_event(EVENT);
+    let fields = spelled_out.event.as_mut().unwrap();
+    fields.set_state(EventState::OnSale);
+    (fields.hold_ttl, fields.max_hold_time) = (ms(900_000), ms(7_200_000));
+    fields.max_units_per_hold = 50;
+    assert_eq!(stage.server.create_event(spelled_out).await.unwrap(), event);
+
     // Still the same request after the event has changed.
     let mut renamed = small_event(EVENT).event.unwrap();
     renamed.name = "Another Evening".into();
@@ -55,4 +63,19 @@ async fn the_server_makes_an_id_where_none_is_given() {
     let mut request = hold_request("ann", &["A-1"]);
     request.event_id = event.event_id;
     stage.server.hold(request).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn defaults_fit_what_is_given() {
+    let stage = Stage::empty().await;
+    for (name, given, hold_ttl, max_hold_time) in
+        [("short", (None, ms(60_000)), 60, 60), ("long", (ms(10_800_000), None), 10_800, 10_800)]
+    {
+        let mut request = small_event(name);
+        let fields = request.event.as_mut().unwrap();
+        (fields.hold_ttl, fields.max_hold_time) = given;
+        let event = stage.server.create_event(request).await.unwrap();
+        assert_eq!(event.hold_ttl.unwrap().seconds, hold_ttl);
+        assert_eq!(event.max_hold_time.unwrap().seconds, max_hold_time);
+    }
 }

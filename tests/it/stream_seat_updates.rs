@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use holdfast::proto::{SeatStatus, stream_seat_updates_response::Message};
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 use tonic::Code;
 
 use crate::support::{EVENT, Stage, Watcher, code_and_reason, eventually, floor, hold_request};
@@ -156,8 +156,21 @@ async fn silence_is_broken_by_heartbeats() {
     let stage = Stage::new().await;
     let mut watcher = stage.server.watch(EVENT, "").await;
     watcher.snapshot().await;
+    let hold = stage.server.hold(hold_request("ann", &["A-1"])).await.unwrap();
+    watcher.until("the hold", |w| !w.changes.is_empty()).await;
+    // What shows on no seat is silence, too.
+    let extend = async || {
+        let mut pace = interval(Duration::from_secs(1));
+        loop {
+            pace.tick().await;
+            stage.server.extend_hold(&hold, 900_000).await.unwrap();
+        }
+    };
     let limit = holdfast::limits::FEED_HEARTBEAT * 2;
-    let message = timeout(limit, watcher.next()).await.expect("in time").unwrap();
+    let message = tokio::select! {
+        message = timeout(limit, watcher.next()) => message.expect("in time").unwrap(),
+        () = extend() => unreachable!(),
+    };
     assert!(matches!(message, Some(Message::Heartbeat(_))), "{message:?}");
 }
 

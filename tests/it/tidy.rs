@@ -239,14 +239,18 @@ fn the_contract_promises_the_bounds_that_are_kept() {
         let text = fs::read_to_string(root().join("proto/holdfast/v1").join(name)).unwrap();
         text.replace("\n  // ", " ").replace("\n// ", " ").replace(',', "")
     };
-    let (event, catalog, reservation) =
-        (proto("event.proto"), proto("catalog.proto"), proto("reservation.proto"));
+    let (event, catalog) = (proto("event.proto"), proto("catalog.proto"));
+    let (reservation, errors) = (proto("reservation.proto"), proto("errors.proto"));
     let hours = l::MAX_HOLD_TIME.as_secs() / 3_600;
     for (text, promise) in [
-        (&event, format!("At most {} seats.", l::MAX_SEATS)),
+        (&errors, format!("the first {}", l::MAX_VIOLATIONS)),
+        (&event, format!("At most {} seats in {} sections", l::MAX_SEATS, l::MAX_SECTIONS)),
+        (&event, format!("{} areas and {} price", l::MAX_AREAS, l::MAX_PRICE_CATEGORIES)),
+        (&event, format!("at most {} rows", l::MAX_ROWS)),
         (&event, format!("1 to {} characters.", l::MAX_NAME_CHARS)),
         (&event, format!("At most {} characters.", l::MAX_CITY_CHARS)),
-        (&event, format!("1 s to {hours} h {} s where", l::DEFAULT_HOLD_TTL.as_secs())),
+        (&event, format!("1 s to {hours} h and")),
+        (&event, format!("{} s where not given or max", l::DEFAULT_HOLD_TTL.as_secs())),
         (&event, format!("{} s where not given", l::DEFAULT_MAX_HOLD_TIME.as_secs())),
         (
             &event,

@@ -1,6 +1,7 @@
 //! UpdateEvent: what is named changes, for every server at once.
 
-use holdfast::proto::{Event, EventState};
+use holdfast::proto::{Event, EventState, UpdateEventRequest};
+use prost_types::FieldMask;
 use tonic::Code;
 
 use crate::support::{EVENT, Stage, code_and_reason, hold_request, ms, refusal};
@@ -16,6 +17,12 @@ async fn what_is_set_or_named_changes() {
     let set = change(Event { city: "Seoul".into(), ..Event::default() });
     let event = server.update_event(set, &[]).await.unwrap();
     assert_eq!((event.city.as_str(), event.name.as_str()), ("Seoul", "An Evening"));
+
+    // A mask that names nothing is none.
+    let set = change(Event { city: "Hanoi".into(), ..Event::default() });
+    let request = UpdateEventRequest { event: Some(set), update_mask: Some(FieldMask::default()) };
+    let answer = server.catalog.clone().update_event(request).await.unwrap().into_inner();
+    assert_eq!(answer.event.unwrap().city, "Hanoi");
 
     // A mask also empties.
     let named = change(Event { name: "not named".into(), ..Event::default() });

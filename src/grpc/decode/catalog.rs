@@ -43,7 +43,8 @@ pub fn create_event(
     };
     let hold_ttl = fields.span("event.hold_ttl", event.hold_ttl, HOLD_TIME);
     let max_hold_time = fields.span("event.max_hold_time", event.max_hold_time, HOLD_TIME);
-    let hold_ttl = hold_ttl.unwrap_or(DEFAULT_HOLD_TTL);
+    let longest = max_hold_time.unwrap_or(MAX_HOLD_TIME);
+    let hold_ttl = hold_ttl.unwrap_or(DEFAULT_HOLD_TTL.min(longest));
     let max_hold_time = max_hold_time.unwrap_or(DEFAULT_MAX_HOLD_TIME.max(hold_ttl));
     if hold_ttl > max_hold_time {
         fields.bad("event.hold_ttl", "must not be longer than max_hold_time");
@@ -80,12 +81,28 @@ pub fn create_event(
     })
 }
 
-/// Of what the caller gave, but for the fields that only the server fills.
+/// Of what the caller gave, but for the fields that only the server fills; a
+/// default that is spelled out is the default.
 fn fingerprint(request: &proto::CreateEventRequest) -> String {
     let mut request = request.clone();
     if let Some(event) = &mut request.event {
         event.create_time = None;
         event.update_time = None;
+        if event.state() == proto::EventState::OnSale {
+            event.state = 0;
+        }
+        let is = |span: Option<prost_types::Duration>, default| {
+            span.is_some_and(|span| Duration::try_from(span) == Ok(default))
+        };
+        if is(event.hold_ttl, DEFAULT_HOLD_TTL) {
+            event.hold_ttl = None;
+        }
+        if is(event.max_hold_time, DEFAULT_MAX_HOLD_TIME) {
+            event.max_hold_time = None;
+        }
+        if u32::try_from(event.max_units_per_hold) == Ok(DEFAULT_MAX_UNITS_PER_HOLD) {
+            event.max_units_per_hold = 0;
+        }
     }
     hex::encode(Sha256::digest(request.encode_to_vec()))
 }
@@ -110,11 +127,11 @@ pub fn update_event(request: proto::UpdateEventRequest) -> Result<(EventId, Even
         return fields.finish(|| None);
     };
     let event_id = fields.parsed("event.event_id", &event.event_id);
-    let mask = request.update_mask.map(|mask| mask.paths);
+    let mask = request.update_mask.map(|mask| mask.paths).filter(|paths| !paths.is_empty());
     for (i, path) in mask.iter().flatten().enumerate() {
         if !CHANGEABLE.contains(&path.as_str()) {
-            let known = CHANGEABLE.join(", ");
-            fields.bad(format!("update_mask.paths[{i}]"), format!("must be one of {known}"));
+            let field = format!("update_mask.paths[{i}]");
+            fields.bad(field, "must be a field of Event that can change");
         }
     }
     // Whether a field changes: as the mask says, or because it is set.

@@ -165,7 +165,8 @@ impl Stage {
         holdfast::telemetry::init_logs(
             &std::env::var("HOLDFAST_LOG").unwrap_or_else(|_| "error".into()),
             holdfast::telemetry::LogFormat::Text,
-        );
+        )
+        .unwrap();
         let stores = Stores::new().await;
         let server = Server::start(&stores).await;
         Self { stores, server }
