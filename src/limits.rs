@@ -137,7 +137,9 @@ pub const CLOSED_EVENT_KEPT: Duration = Duration::from_secs(2 * 24 * 3_600);
 pub const FEED_TICK: Duration = Duration::from_millis(100);
 /// Changes that one message carries at most.
 pub const FEED_MAX_ENTRIES_PER_MESSAGE: usize = 1_000;
-/// Seats that one message of a snapshot carries.
+/// Events that one server follows at a time, each by a connection of its own.
+pub const MAX_FEEDS: usize = 2_000;
+/// Seats that one message carries.
 pub const FEED_SEATS_PER_MESSAGE: usize = 2_000;
 /// Changes that a node keeps for readers that resume or fall behind; whoever
 /// is further behind gets a snapshot.

@@ -14,7 +14,10 @@ use super::{Registry, SeatMap, Stale, lock};
 use crate::{
     domain::{EventId, Position},
     holds::{Error, Holds, LogEntry, LogTail},
-    limits::{FEED_CATCH_UP, FEED_HISTORY_ENTRIES, FEED_IDLE, FEED_STALE, FEED_TICK},
+    limits::{
+        FEED_CATCH_UP, FEED_HISTORY_ENTRIES, FEED_IDLE, FEED_SEATS_PER_MESSAGE, FEED_STALE,
+        FEED_TICK,
+    },
 };
 
 /// The node's own copy of an event: its map now, and the changes that led
@@ -103,7 +106,8 @@ impl EventFeed {
         self.head.subscribe()
     }
 
-    /// What a reader at `position` is to be told, at most `limit` changes.
+    /// What a reader at `position` is to be told, at most `limit` changes with
+    /// [`FEED_SEATS_PER_MESSAGE`] seats, unless the first one alone has more.
     pub(super) fn after(&self, position: Option<Position>, limit: usize) -> Next {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         let Some(map) = &state.map else { return Next::Nothing };
@@ -117,7 +121,14 @@ impl EventFeed {
             return Next::Snapshot(map.clone());
         }
         let skip = usize::try_from(position.seq + 1 - oldest).unwrap_or(usize::MAX);
-        Next::Changes(state.history.iter().skip(skip).take(limit).cloned().collect())
+        let mut seats = 0;
+        let fits = |entry: &&Arc<LogEntry>| {
+            let is_first = seats == 0;
+            seats += entry.seat_count();
+            is_first || seats <= FEED_SEATS_PER_MESSAGE
+        };
+        let changes = state.history.iter().skip(skip).take(limit).take_while(fits);
+        Next::Changes(changes.cloned().collect())
     }
 
     fn map(&self) -> Option<Arc<SeatMap>> {

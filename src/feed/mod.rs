@@ -21,12 +21,17 @@ use std::{
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{domain::EventId, holds::Holds};
+use crate::{domain::EventId, holds::Holds, limits::MAX_FEEDS};
 
 /// Why a feed has nothing to say.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("the event's log cannot be followed at the moment")]
 pub struct Stale;
+
+/// Why an event cannot be followed as well.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("this server follows {MAX_FEEDS} events already")]
+pub struct TooMany;
 
 /// The feeds of the events that somebody on this node watches.
 pub struct Feeds {
@@ -51,17 +56,23 @@ impl Feeds {
 
     /// The feed of an event, started where it was not running. It keeps
     /// running as long as anybody has it, and for a while after.
-    pub fn of(&self, event_id: &EventId) -> Arc<EventFeed> {
+    ///
+    /// # Errors
+    /// [`TooMany`] beyond [`MAX_FEEDS`].
+    pub fn of(&self, event_id: &EventId) -> Result<Arc<EventFeed>, TooMany> {
         let mut feeds = lock(&self.registry);
         if let Some(feed) = feeds.get(event_id) {
-            return feed.clone();
+            return Ok(feed.clone());
+        }
+        if feeds.len() >= MAX_FEEDS {
+            return Err(TooMany);
         }
         let feed = Arc::new(EventFeed::new(event_id.clone()));
         feeds.insert(event_id.clone(), feed.clone());
         let follow = feed.clone().run(self.holds.clone(), self.registry.clone());
         let stop = self.stop.clone();
         self.tasks.spawn(async move { stop.run_until_cancelled(follow).await });
-        feed
+        Ok(feed)
     }
 
     /// How many events are followed.

@@ -113,7 +113,8 @@ impl Flows {
         let outcome = Outcome::Confirmed(order.order_id);
         let units = record.units();
         let ended = Ended { hold_id: *hold_id, outcome, seats: record.seats, units };
-        if self.finish(event_id, event.epoch, &[ended]).await {
+        let told = self.finish(event_id, event.epoch, &[ended]).await;
+        if told.is_ok_and(|told| told) {
             self.finished.lock().unwrap_or_else(PoisonError::into_inner).push(outbox_id);
         }
         Ok(Attempt::Sold(Order { create_time, pay_time: Some(create_time), ..order }))
@@ -161,7 +162,7 @@ impl Flows {
         let ended = self.ledger.find_outcome(&event.event_id, hold_id).await?;
         let ended = ended.ok_or_else(|| Error::internal("an outcome row has gone"))?;
         let outcome = ended.outcome;
-        self.finish(&event.event_id, event.epoch, &[ended]).await;
+        self.finish(&event.event_id, event.epoch, &[ended]).await?;
         Ok(Attempt::Ended(outcome))
     }
 

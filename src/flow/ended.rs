@@ -21,23 +21,22 @@ impl Flows {
         let Some(settled) = settled else { return Ok(None) };
         let ended =
             settled.first().ok_or_else(|| Error::internal("a hold was settled without outcome"))?;
-        self.finish(event_id, epoch, &settled).await;
+        // Were Redis not told, its answers would go on as if the hold lived.
+        self.finish(event_id, epoch, &settled).await.map_err(Error::after_a_change)?;
         Ok(Some(ended.outcome))
     }
 
-    /// Tells Redis how holds ended; answers whether it heard. Where it did not,
-    /// nothing is wrong: sales are told again by the outbox, and other holds
-    /// are ended when they run out.
-    pub(super) async fn finish(&self, event_id: &EventId, epoch: Epoch, ended: &[Ended]) -> bool {
-        match self.holds.finish(event_id, epoch, ended).await {
-            Ok(Reply::Done(_)) => true,
-            // Whoever builds the next epoch reads what Postgres has decided.
-            Ok(Reply::NotLoaded | Reply::Epoch(_)) => false,
-            Err(error) => {
-                tracing::debug!(%event_id, %error, "outcome not told to Redis");
-                false
-            }
-        }
+    /// Tells Redis how holds ended; answers whether it is still in this epoch.
+    /// Where it is not, whoever builds the next one reads what Postgres has
+    /// decided.
+    pub(super) async fn finish(
+        &self,
+        event_id: &EventId,
+        epoch: Epoch,
+        ended: &[Ended],
+    ) -> Result<bool, Error> {
+        let reply = self.holds.finish(event_id, epoch, ended).await?;
+        Ok(matches!(reply, Reply::Done(_)))
     }
 
     /// How a hold ended that Redis does not have. One that is still open in

@@ -1,6 +1,10 @@
 //! Why a flow has no answer: a definite no, or trouble.
 
-use crate::{domain::Refusal, feed::Stale, holds, ledger};
+use crate::{
+    domain::Refusal,
+    feed::{Stale, TooMany},
+    holds, ledger,
+};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
@@ -81,6 +85,12 @@ impl From<ledger::Error> for Error {
             | ledger::Error::Corrupt(_)
             | ledger::Error::Schema(_) => Self::Internal(error.into()),
         }
+    }
+}
+
+impl From<TooMany> for Error {
+    fn from(error: TooMany) -> Self {
+        Self::Overloaded(error.into())
     }
 }
 

@@ -3,7 +3,7 @@
 //! To new holds a hold that ran out is free at once; this tells the stream and
 //! Postgres, and frees what nobody asks for.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use tokio::{
@@ -16,7 +16,7 @@ use crate::{
     domain::{Epoch, EventId, Unsold},
     holds::Reply,
     ledger::ActiveEvent,
-    limits::{EXPIRY_HORIZON, JOB_CONCURRENCY},
+    limits::{EXPIRY_HORIZON, JOB_CONCURRENCY, MAX_ACTIVE_EVENTS},
 };
 
 impl Flows {
@@ -25,16 +25,20 @@ impl Flows {
     ///
     /// # Errors
     /// The first trouble with an event; the others were seen to all the same.
-    pub async fn expire_all_holds(&self) -> Result<(), Error> {
+    pub async fn expire_all_holds(self: &Arc<Self>) -> Result<(), Error> {
         let until = Instant::now() + EXPIRY_HORIZON;
         let work = Semaphore::new(JOB_CONCURRENCY);
         let active = self.ledger.active_events().await?;
         let watched = active.iter().map(|event| self.expire_until(event, until, &work));
-        join_all(watched).await.into_iter().collect()
+        join_all(watched).await.into_iter().collect::<Result<(), Error>>()?;
+        if i64::try_from(active.len()).is_ok_and(|count| count < MAX_ACTIVE_EVENTS) {
+            return Ok(());
+        }
+        Err(Error::Overloaded("jobs cannot look after all open events: close what is over".into()))
     }
 
     async fn expire_until(
-        &self,
+        self: &Arc<Self>,
         ActiveEvent { event_id, epoch, .. }: &ActiveEvent,
         until: Instant,
         work: &Semaphore,
@@ -53,7 +57,7 @@ impl Flows {
     /// Ends the holds of one event that are due; answers when the next one is.
     /// What it cannot see to in this epoch is left for the next run.
     pub(super) async fn expire_holds(
-        &self,
+        self: &Arc<Self>,
         event_id: &EventId,
         epoch: Epoch,
     ) -> Result<Option<Duration>, Error> {
@@ -62,9 +66,10 @@ impl Flows {
             let due = match self.holds.due_holds(event_id, epoch).await? {
                 Reply::Done(due) => due,
                 // Redis has lost the event, or has it in another epoch: bring it
-                // back, even if nobody calls; those who watch it wait.
+                // back, even if nobody calls, for those who watch it. Other
+                // events do not wait for this one.
                 behind => {
-                    self.load_event(event_id, behind.epoch()).await?;
+                    self.load_in_background(event_id, behind.epoch());
                     return Ok(None);
                 }
             };
@@ -77,7 +82,7 @@ impl Flows {
             let settled = self.ledger.settle(event_id, epoch, &due.hold_ids, expired).await?;
             let Some(settled) = settled else { return Ok(None) };
             // 3. Then Redis, by the verdict.
-            if !self.finish(event_id, epoch, &settled).await {
+            if !self.finish(event_id, epoch, &settled).await? {
                 return Ok(None);
             }
             if !due.is_full() {

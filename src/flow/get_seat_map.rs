@@ -23,7 +23,7 @@ impl Flows {
         // 1. How far the event is now, by one small read of Redis.
         let (event, position) = self.position(event_id).await?;
         // 2. The node's own copy, as soon as it has got there.
-        let map = self.feeds.of(event_id).map_at(position).await?;
+        let map = self.feeds.of(event_id)?.map_at(position).await?;
         let event = self.event_with_seats(event, map.seats.len(), map.areas.len()).await?;
         Ok(SeatMapView {
             seats: seats_in_order(&event, &map),

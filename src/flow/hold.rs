@@ -1,5 +1,7 @@
 //! Hold: takes seats and area units for a holder, all of them or none.
 
+use std::sync::Arc;
+
 use super::{Error, Flows, event::LoadedEvent};
 use crate::{
     domain::{
@@ -25,7 +27,7 @@ pub struct HoldRequest {
 
 impl Flows {
     /// Makes the hold, or answers the one that the same request made before.
-    pub async fn hold(&self, request: HoldRequest) -> Result<Hold, Error> {
+    pub async fn hold(self: &Arc<Self>, request: HoldRequest) -> Result<Hold, Error> {
         let HoldRequest { event_id, holder_id, hold_id, seat_ids, areas, ttl_ms } = &request;
         // 1. The numbers of the seats and areas. What the chart does not have is
         //    told before anything is touched.

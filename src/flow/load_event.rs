@@ -2,7 +2,10 @@
 //! after its creation, and whenever Redis does not have it, or has it from
 //! another life and so perhaps an older state.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{Error, Flows};
 use crate::{
@@ -65,6 +68,19 @@ impl Flows {
         }
         self.event_anew(event_id).await?;
         Ok(())
+    }
+
+    /// Loads an event with nobody waiting, unless somebody does so already.
+    pub(super) fn load_in_background(self: &Arc<Self>, event_id: &EventId, found: Option<Epoch>) {
+        if self.loading.turn(event_id).try_lock().is_err() {
+            return;
+        }
+        let (flows, event_id) = (self.clone(), event_id.clone());
+        self.tasks.spawn(async move {
+            if let Err(error) = flows.load_event(&event_id, found).await {
+                tracing::warn!(%event_id, %error, "event is not loaded; it is tried again");
+            }
+        });
     }
 
     /// Whether Redis has the event in the epoch that Postgres says.

@@ -41,11 +41,14 @@ impl Flows {
         Ok(marked?)
     }
 
+    /// Each event's rows by themselves: one's trouble does not keep the others
+    /// waiting.
     async fn repeat(&self, tasks: Vec<Task>) -> Result<(), Error> {
         let mut sold: HashMap<EventId, (Vec<Ended>, Vec<i64>)> = HashMap::new();
+        let mut done = Vec::new();
         for Task { outbox_id, event_id, kind } in tasks {
             match kind {
-                TaskKind::Event => self.configure(&event_id, outbox_id).await?,
+                TaskKind::Event => done.push(self.configure(&event_id, outbox_id).await),
                 TaskKind::Sold(sale) => {
                     let (ended, outbox_ids) = sold.entry(event_id).or_default();
                     ended.push(sale);
@@ -54,9 +57,18 @@ impl Flows {
             }
         }
         for (event_id, (ended, outbox_ids)) in sold {
-            self.on_event(&event_id, |epoch| self.holds.finish(&event_id, epoch, &ended)).await?;
-            self.ledger.finish_outbox(&outbox_ids).await?;
+            done.push(self.repeat_sales(&event_id, &ended, &outbox_ids).await);
         }
-        Ok(())
+        done.into_iter().collect()
+    }
+
+    async fn repeat_sales(
+        &self,
+        event_id: &EventId,
+        ended: &[Ended],
+        outbox_ids: &[i64],
+    ) -> Result<(), Error> {
+        self.on_event(event_id, |epoch| self.holds.finish(event_id, epoch, ended)).await?;
+        Ok(self.ledger.finish_outbox(outbox_ids).await?)
     }
 }

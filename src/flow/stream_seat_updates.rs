@@ -19,8 +19,8 @@ use crate::{
 pub enum SeatMessage {
     /// A part of the whole house.
     Snapshot { seats: Vec<(SeatId, SeatStatus)>, areas: Vec<(AreaId, AreaState)>, last: bool },
-    /// What has changed, in order.
-    Updates { seats: Vec<(SeatId, SeatStatus)>, areas: Vec<(AreaId, AreaState)> },
+    /// What has changed, in order, or a part of it.
+    Updates { seats: Vec<(SeatId, SeatStatus)>, areas: Vec<(AreaId, AreaState)>, last: bool },
     /// All is quiet, and well.
     Heartbeat,
 }
@@ -30,7 +30,7 @@ pub struct SeatStream {
     flows: Arc<Flows>,
     event: Arc<LoadedEvent>,
     subscription: Subscription,
-    /// What is still to be told: parts of a snapshot, or an update.
+    /// What is still to be told: parts of a snapshot, or of an update.
     parts: VecDeque<SeatMessage>,
 }
 
@@ -44,14 +44,14 @@ impl Flows {
         // 1. Redis must have the event, or the feed would wait for nothing.
         let (event, _) = self.position(event_id).await?;
         // 2. The node's own copy of it, from where the reader is.
-        let subscription = Subscription::new(self.feeds.of(event_id), position).await?;
+        let subscription = Subscription::new(self.feeds.of(event_id)?, position).await?;
         Ok(SeatStream { flows: self.clone(), event, subscription, parts: VecDeque::new() })
     }
 }
 
 impl SeatStream {
-    /// The next message and the token after it, empty within a snapshot; waits
-    /// for it.
+    /// The next message and the token after it, empty before the last part of a
+    /// snapshot or an update; waits for it.
     pub async fn next(&mut self) -> Result<(SeatMessage, String), Error> {
         let message = loop {
             if let Some(part) = self.parts.pop_front() {
@@ -60,16 +60,13 @@ impl SeatStream {
             match self.subscription.next().await? {
                 Message::Heartbeat => break SeatMessage::Heartbeat,
                 Message::Snapshot(map) => self.parts = self.snapshot(&map).await?,
-                Message::Changes(entries) => {
-                    let update = self.updates(&entries).await?;
-                    self.parts.extend(update);
-                }
+                Message::Changes(entries) => self.parts = self.updates(&entries).await?,
             }
         };
-        let resumable = !matches!(message, SeatMessage::Snapshot { last: false, .. });
-        let token = match resumable {
-            true => self.subscription.position().token(&self.event.event_id),
-            false => String::new(),
+        let token = match message {
+            SeatMessage::Snapshot { last: false, .. }
+            | SeatMessage::Updates { last: false, .. } => String::new(),
+            _ => self.subscription.position().token(&self.event.event_id),
         };
         Ok((message, token))
     }
@@ -77,7 +74,8 @@ impl SeatStream {
     async fn snapshot(&mut self, map: &SeatMap) -> Result<VecDeque<SeatMessage>, Error> {
         self.grow(map.seats.len(), map.areas.len()).await?;
         let seats = seats_in_order(&self.event, map);
-        let mut parts: VecDeque<_> = seats
+        let (begin, end) = seats.split_at(last_part_begins(seats.len()));
+        let mut parts: VecDeque<_> = begin
             .chunks(FEED_SEATS_PER_MESSAGE)
             .map(|part| SeatMessage::Snapshot {
                 seats: part.to_vec(),
@@ -85,16 +83,12 @@ impl SeatStream {
                 last: false,
             })
             .collect();
-        let last_seats = match parts.pop_back() {
-            Some(SeatMessage::Snapshot { seats, .. }) => seats,
-            _ => Vec::new(),
-        };
         let areas = areas_in_order(&self.event, map);
-        parts.push_back(SeatMessage::Snapshot { seats: last_seats, areas, last: true });
+        parts.push_back(SeatMessage::Snapshot { seats: end.to_vec(), areas, last: true });
         Ok(parts)
     }
 
-    async fn updates(&mut self, entries: &[Arc<LogEntry>]) -> Result<Option<SeatMessage>, Error> {
+    async fn updates(&mut self, entries: &[Arc<LogEntry>]) -> Result<VecDeque<SeatMessage>, Error> {
         let seats = entries.iter().flat_map(|entry| &entry.seats);
         let seats = seats.flat_map(|(status, seats)| seats.iter().map(|&seat| (seat, *status)));
         let seats: Vec<(SeatIndex, SeatStatus)> = seats.collect();
@@ -107,20 +101,26 @@ impl SeatStream {
             count(&mut areas.iter().map(|(area, _)| area.0)),
         )
         .await?;
-        if seats.is_empty() && areas.is_empty() {
-            return Ok(None);
-        }
         let chart = &self.event.chart;
-        Ok(Some(SeatMessage::Updates {
-            seats: seats
-                .into_iter()
-                .filter_map(|(seat, status)| Some((chart.seat_id(seat)?.clone(), status)))
-                .collect(),
+        let named = |&(seat, status)| Some((chart.seat_id(seat)?.clone(), status));
+        let (begin, end) = seats.split_at(last_part_begins(seats.len()));
+        let mut parts: VecDeque<_> = begin
+            .chunks(FEED_SEATS_PER_MESSAGE)
+            .map(|part| SeatMessage::Updates {
+                seats: part.iter().filter_map(named).collect(),
+                areas: Vec::new(),
+                last: false,
+            })
+            .collect();
+        parts.push_back(SeatMessage::Updates {
+            seats: end.iter().filter_map(named).collect(),
             areas: areas
                 .into_iter()
                 .filter_map(|(area, state)| Some((chart.area_id(area)?.clone(), state)))
                 .collect(),
-        }))
+            last: true,
+        });
+        Ok(parts)
     }
 
     /// Makes sure that the chart has names for so many seats and areas.
@@ -129,4 +129,9 @@ impl SeatStream {
         self.event = self.flows.event_with_seats(event, seats, areas).await?;
         Ok(())
     }
+}
+
+/// Where the last of the messages begins that so many seats take.
+fn last_part_begins(seats: usize) -> usize {
+    seats.saturating_sub(1) / FEED_SEATS_PER_MESSAGE * FEED_SEATS_PER_MESSAGE
 }

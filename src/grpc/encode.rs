@@ -92,7 +92,7 @@ pub fn stream_message(
             let (seats, areas) = (seat_states(seats), area_states(areas));
             StreamMessage::Snapshot(proto::SeatSnapshot { seats, areas, last })
         }
-        SeatMessage::Updates { seats, areas } => {
+        SeatMessage::Updates { seats, areas, .. } => {
             let (seats, areas) = (seat_states(seats), area_states(areas));
             StreamMessage::Updates(proto::SeatUpdates { seats, areas })
         }

@@ -36,6 +36,11 @@ pub struct LogEntry {
 }
 
 impl LogEntry {
+    /// Changes of seats.
+    pub fn seat_count(&self) -> usize {
+        self.seats.iter().map(|(_, run)| run.len()).sum()
+    }
+
     /// Whether it is seen on any seat or area.
     pub fn shows(&self) -> bool {
         !self.seats.is_empty() || !self.areas.is_empty()

@@ -227,12 +227,14 @@ impl Ledger {
         rows.iter().map(event_from_row).collect()
     }
 
-    /// The events that the jobs look after: all that can still have holds.
+    /// The events that the jobs look after: all that can still have holds, those
+    /// that changed last first, [`MAX_ACTIVE_EVENTS`] at most.
     pub async fn active_events(&self) -> Result<Vec<ActiveEvent>, Error> {
         const SQL: &str = "-- active_events
             SELECT e.event_id, e.epoch, c.epoch, c.seq
             FROM events e JOIN journal_cursors c USING (event_id)
-            WHERE e.state <> 'CLOSED' OR e.update_time > now() - $1 * interval '1 second'
+            WHERE e.state NOT IN ('DRAFT', 'CLOSED')
+                OR e.update_time > now() - $1 * interval '1 second'
             ORDER BY e.update_time DESC LIMIT $2";
         let kept = CLOSED_EVENT_KEPT.as_secs_f64();
         let rows = self.query(SQL, &[&kept, &MAX_ACTIVE_EVENTS]).await?;

@@ -47,11 +47,15 @@ macro_rules! hold_columns {
 }
 pub(super) use hold_columns;
 
-/// A hold id is used once for ever: a row of an earlier use stays as it is.
+/// A hold id is used once for ever: a row of an earlier use stays as it is. The
+/// fence keeps out what was read before the event was built anew: whoever asked
+/// for such a hold since then was told that there is none.
 const WRITE_JOURNAL: &str = "-- write_journal
-    WITH moved AS (
+    WITH fence AS MATERIALIZED (
+        SELECT FROM events WHERE event_id = $1 AND epoch = $4 FOR SHARE
+    ), moved AS (
         UPDATE journal_cursors SET epoch = $4, seq = $5, update_time = now()
-        WHERE event_id = $1 AND epoch = $2 AND seq = $3 RETURNING 1
+        FROM fence WHERE event_id = $1 AND epoch = $2 AND seq = $3 RETURNING 1
     ), written AS (
         INSERT INTO holds (hold_id, event_id, holder_id, fingerprint, create_time,
             expire_time, seat_indexes, area_indexes, area_quantities, area_at_first,
@@ -87,7 +91,7 @@ impl Ledger {
     }
 
     /// Moves the event's cursor and writes what lies between; answers whether
-    /// it did, or another server was faster.
+    /// it did, or another server was faster, or the event is in another epoch.
     pub async fn write_journal(
         &self,
         event_id: &EventId,

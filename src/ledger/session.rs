@@ -139,20 +139,20 @@ impl Ledger {
 
     /// Waits until this server alone may build an event's state in Redis anew.
     pub async fn lock_rebuild(&self, event_id: &EventId) -> Result<RebuildLock, Error> {
-        let session = session(&self.pool).await?;
         const SQL: &str = "-- lock_rebuild
             SELECT pg_advisory_lock(hashtextextended('rebuild ' || $1, 0))";
+        // From here on the session ends with whoever waits: it must not go back
+        // to the pool, where it could be given the lock later.
+        let lock = RebuildLock { session: Some(session(&self.pool).await?) };
+        let session = lock.session.as_ref().expect("taken by nobody but its drop");
         let locked = async {
             let statement = session.prepare_cached(SQL).await?;
             session.query(&statement, &[&event_id.as_str()]).await
         };
         match timeout(ANSWER_TIMEOUT, locked).await {
-            Ok(Ok(_)) => Ok(RebuildLock { session: Some(session) }),
+            Ok(Ok(_)) => Ok(lock),
             Ok(Err(error)) => Err(error.into()),
-            Err(elapsed) => {
-                drop(Object::take(session));
-                Err(Error::Unknown(elapsed.into()))
-            }
+            Err(elapsed) => Err(Error::Unknown(elapsed.into())),
         }
     }
 }

@@ -138,3 +138,18 @@ async fn two_servers_end_each_hold_once() {
     .await;
     assert!(begun.elapsed() < Duration::from_secs(20));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_due_but_gone_is_done_with() {
+    use redis::AsyncCommands;
+    let stage = Stage::new().await;
+    let mut redis = stage.stores.redis().await;
+    let ids: Vec<(i64, String)> =
+        (0..150).map(|_| (1, uuid::Uuid::now_v7().simple().to_string())).collect();
+    let _: () = redis.zadd_multiple("hf:{event}:due", &ids).await.unwrap();
+    eventually("nothing is due", async || {
+        let due: i64 = redis.clone().zcard("hf:{event}:due").await.unwrap();
+        (due == 0).then_some(())
+    })
+    .await;
+}

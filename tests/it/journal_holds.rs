@@ -2,7 +2,7 @@
 
 use redis::AsyncCommands;
 
-use crate::support::{EVENT, Stage, eventually, floor, hold_request};
+use crate::support::{EVENT, Stage, code_and_reason, eventually, floor, hold_request};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_has_each_hold_as_it_was_last() {
@@ -63,4 +63,45 @@ async fn the_cursor_passes_every_entry() {
         (SELECT count(*) FROM hold_outcomes WHERE outcome = 'released')";
     let row = postgres.query_one(sql, &[]).await.unwrap();
     assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (1_500, 1_500));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_read_before_a_loss_is_not_written_after_it() {
+    use holdfast::{
+        domain::EventId,
+        holds::Holds,
+        ledger::{JournalBatch, Ledger, Settings},
+    };
+    let stage = Stage::new().await;
+    let server = &stage.server;
+    let mut postgres = stage.stores.postgres().await;
+    let settings = stage.stores.settings();
+    let holds = Holds::new(&settings.redis_url).unwrap();
+    let url = settings.postgres_url.clone();
+    let ledger = Ledger::new(&Settings { url, pool_size: 2 }).unwrap();
+    let event_id: EventId = EVENT.parse().unwrap();
+    // The journal of a server that has read the log, and waits to write.
+    let slow = postgres.transaction().await.unwrap();
+    slow.batch_execute("SELECT FROM journal_cursors FOR UPDATE").await.unwrap();
+    let hold = server.hold(hold_request("ann", &["A-1"])).await.unwrap();
+    let from = ledger.find_journal_cursor(&event_id).await.unwrap();
+    let entries = holds.read_log(&event_id, from, 500).await.unwrap();
+    let to = entries.last().unwrap().position;
+    let made = entries.iter().flat_map(|entry| {
+        entry.holds.iter().map(|(hold_id, record)| (entry.position, *hold_id, record.clone()))
+    });
+    let batch = JournalBatch { from, to, holds: made.collect(), expired: Vec::new() };
+    assert_eq!(batch.holds.len(), 1);
+
+    let mut redis = stage.stores.redis().await;
+    let _: () = redis::cmd("FLUSHDB").query_async(&mut redis).await.unwrap();
+    eventually("it is built anew", async || {
+        let map = server.get_seat_map(EVENT).await.ok()?;
+        map.resume_token.starts_with("2-").then_some(())
+    })
+    .await;
+    assert_eq!(code_and_reason(server.confirm(&hold, "pay-1").await).1, "HOLD_NOT_FOUND");
+    slow.commit().await.unwrap();
+    assert!(!ledger.write_journal(&event_id, &batch).await.unwrap());
+    assert_eq!(code_and_reason(server.confirm(&hold, "pay-1").await).1, "HOLD_NOT_FOUND");
 }

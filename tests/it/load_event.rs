@@ -1,7 +1,9 @@
 //! An event that Redis does not have is built anew from Postgres.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
-use holdfast::proto::{HoldState, SeatStatus};
+use holdfast::proto::{GetHoldRequest, HoldState, SeatStatus};
 
 use crate::support::{EVENT, Stage, code_and_reason, eventually, floor, hold_request};
 
@@ -122,6 +124,36 @@ async fn a_journaled_hold_that_redis_dropped_is_lost_for_good() {
         assert_eq!(code_and_reason(server.extend_hold(&held, 1_000).await).1, "HOLD_LOST");
         assert_eq!(code_and_reason(server.release(&held, &[], vec![]).await).1, "HOLD_LOST");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_that_hang_up_leave_no_lock_behind() {
+    let stage = Stage::new().await;
+    let server = &stage.server;
+    let hold = server.hold(hold_request("ann", &["A-1"])).await.unwrap();
+    let postgres = stage.stores.postgres().await;
+    // Another server loads the event, for long.
+    let other = stage.stores.postgres().await;
+    let lock = "SELECT pg_advisory_lock(hashtextextended('rebuild event', 0))";
+    other.execute(lock, &[]).await.unwrap();
+    flush(&stage).await;
+    join_all((0..8).map(async |_| {
+        let get = GetHoldRequest { event_id: EVENT.into(), hold_id: hold.hold_id.clone() };
+        let mut request = tonic::Request::new(get);
+        request.set_timeout(Duration::from_millis(300));
+        server.reservations.clone().get_hold(request).await.unwrap_err();
+    }))
+    .await;
+    drop(other);
+    let held = async || server.hold(hold_request("bob", &["B-1"])).await.ok();
+    eventually("the event is loaded", held).await;
+    eventually("nobody has the lock", async || {
+        let locks = "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database
+            WHERE locktype = 'advisory' AND datname = current_database()";
+        let row = postgres.query_one(locks, &[]).await.unwrap();
+        (row.get::<_, i64>(0) == 0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use redis::AsyncCommands;
 
-use crate::support::{EVENT, Stage, eventually, floor, hold_request};
+use crate::support::{EVENT, Stage, eventually, floor, hold_request, small_event};
 use holdfast::proto::SeatStatus;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,6 +39,37 @@ async fn a_sale_that_redis_never_heard_of_is_told_again() {
     assert_eq!(told.order_id, order.order_id);
     assert_eq!(server.house().await.areas["floor"], 98);
     eventually("the row is done again", all_done).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_events_trouble_does_not_keep_the_others_waiting() {
+    let stage = Stage::new().await;
+    let server = &stage.server;
+    server.create_event(small_event("broken")).await.unwrap();
+    let hold = server.hold(hold_request("ann", &["A-1"])).await.unwrap();
+    server.confirm(&hold, "pay-1").await.unwrap();
+    let postgres = stage.stores.postgres().await;
+    postgres
+        .batch_execute(
+            "BEGIN;
+            UPDATE seats SET seat_id = 'no id' WHERE event_id = 'broken' AND seat_index = 0;
+            UPDATE events SET revision = revision + 1 WHERE event_id = 'broken';
+            DELETE FROM outbox;
+            INSERT INTO outbox (kind, event_id, hold_id, lease_until)
+                VALUES ('event', 'broken', NULL, now() - interval '1 s');
+            INSERT INTO outbox (kind, event_id, hold_id, lease_until)
+                SELECT 'sold', event_id, hold_id, now() - interval '1 s' FROM orders;
+            COMMIT",
+        )
+        .await
+        .unwrap();
+    eventually("the sale is told", async || {
+        let sql = "SELECT count(*) FROM outbox WHERE kind = 'sold' AND done_at IS NOT NULL";
+        (postgres.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 1).then_some(())
+    })
+    .await;
+    let sql = "SELECT count(*) FROM outbox WHERE kind = 'event' AND done_at IS NULL";
+    assert_eq!(postgres.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 1);
 }
 
 /// The hold's record with its state set back to confirming.

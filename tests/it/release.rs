@@ -3,7 +3,7 @@
 use holdfast::proto::{HoldState, SeatStatus};
 use tonic::Code;
 
-use crate::support::{EVENT, Stage, code_and_reason, floor, hold_request};
+use crate::support::{EVENT, Stage, code_and_reason, eventually, floor, hold_request, ms};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn gives_all_back() {
@@ -63,6 +63,29 @@ async fn what_is_left_can_be_sold() {
     assert_eq!(order.tickets.len(), 1);
     assert_eq!(server.house().await.seats["A-1"], SeatStatus::Available);
     assert_eq!(server.house().await.seats["A-2"], SeatStatus::Sold);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_answered_stays_when_the_hold_runs_out_meanwhile() {
+    let stage = Stage::new().await;
+    let server = &stage.server;
+    let mut request = hold_request("ann", &["A-1"]);
+    request.ttl = ms(1_000);
+    let hold = server.hold(request).await.unwrap();
+    // Postgres is slow to write the outcome.
+    let mut postgres = stage.stores.postgres().await;
+    let slow = postgres.transaction().await.unwrap();
+    slow.batch_execute("LOCK TABLE hold_outcomes IN SHARE ROW EXCLUSIVE MODE").await.unwrap();
+    let held = async || server.hold(hold_request("bob", &["A-1"])).await.ok();
+    let (released, ()) = tokio::join!(server.release(&hold, &[], vec![]), async {
+        eventually("the seat is free", held).await;
+        slow.commit().await.unwrap();
+    });
+    assert_eq!(released.unwrap().state(), HoldState::Released);
+    let again = server.release(&hold, &[], vec![]).await.unwrap();
+    assert_eq!(again.state(), HoldState::Released);
+    let told = server.get_hold(EVENT, &hold.hold_id).await.unwrap();
+    assert_eq!(told.state(), HoldState::Released);
 }
 
 #[tokio::test(flavor = "multi_thread")]

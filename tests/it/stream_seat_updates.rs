@@ -227,3 +227,43 @@ async fn seats_and_areas_that_are_added_appear() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn much_at_once_comes_in_parts() {
+    let stage = Stage::new().await;
+    let server = &stage.server;
+    let mut watcher = server.watch(EVENT, "").await;
+    watcher.snapshot().await;
+    let begun_at = watcher.token.clone();
+    let row = |r: usize| holdfast::proto::Row {
+        row_id: r.to_string(),
+        seats: (0..1_000).map(|n| crate::support::seat(&format!("{r}:{n}"))).collect(),
+    };
+    let add = holdfast::proto::AddSeatsRequest {
+        event_id: EVENT.into(),
+        section_id: "balcony".into(),
+        section_name: String::new(),
+        rows: (0..5).map(row).collect(),
+    };
+    server.catalog.clone().add_seats(add).await.unwrap();
+
+    // One change of 5,000 seats, which can only be resumed from its end.
+    for (seats, token) in [(2_000, false), (2_000, false), (1_000, true)] {
+        let told = watcher.changes.len();
+        assert!(matches!(watcher.next().await.unwrap(), Some(Message::Updates(_))));
+        assert_eq!(watcher.changes.len() - told, seats);
+        assert_eq!(watcher.token != begun_at, token);
+    }
+    // Many changes of some seats.
+    let resumed_at = watcher.token.clone();
+    for r in 0..5 {
+        let ids: Vec<String> = (0..1_000).map(|n| format!("{r}:{n}")).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        for some in ids.chunks(50) {
+            server.hold(hold_request("ann", some)).await.unwrap();
+        }
+    }
+    let mut late = server.watch(EVENT, &resumed_at).await;
+    late.until("all of it", |w| w.changes.len() == 5_000).await;
+    assert_eq!(late.snapshots, 0);
+}

@@ -62,7 +62,13 @@ for _, ended in ipairs(request.holds) do
     sell(id, hold, ended[3], ended[4], ended[5])
   elseif hold and (hold[STATE] == ACTIVE or hold[STATE] == CONFIRMING) then
     give_back(id, hold, state)
+  elseif hold and hold[STATE] ~= state and hold[STATE] ~= CONFIRMED then
+    -- It was expired in passing while Postgres decided.
+    hold[STATE] = state
+    put(id, hold)
   end
+  -- Also where there is no such hold any more, or nobody would be done with it.
+  redis.call('ZREM', DUE, id)
   if hold then records[#records + 1] = hold end
 end
 log_change()

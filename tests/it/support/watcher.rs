@@ -99,6 +99,7 @@ impl Watcher {
             }
             Message::Updates(updates) => {
                 assert!(!self.in_snapshot, "an update within a snapshot");
+                assert!(updates.seats.len() <= 2_000, "an update is too big");
                 self.house.apply(&updates.seats, &updates.areas);
                 let changes = updates.seats.iter();
                 self.changes.extend(changes.map(|seat| (seat.seat_id.clone(), seat.status())));
