@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use holdfast::proto::{GetHoldRequest, HoldState, SeatStatus};
+use holdfast::proto::{HoldState, SeatStatus};
+use tokio::time::timeout;
 
-use crate::support::{EVENT, Stage, code_and_reason, eventually, floor, hold_request};
+use crate::support::{EVENT, Stage, Stores, code_and_reason, eventually, floor, hold_request};
 
 async fn flush(stage: &Stage) {
     let mut redis = stage.stores.redis().await;
@@ -127,27 +128,22 @@ async fn a_journaled_hold_that_redis_dropped_is_lost_for_good() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn readers_that_hang_up_leave_no_lock_behind() {
-    let stage = Stage::new().await;
-    let server = &stage.server;
-    let hold = server.hold(hold_request("ann", &["A-1"])).await.unwrap();
-    let postgres = stage.stores.postgres().await;
-    // Another server loads the event, for long.
-    let other = stage.stores.postgres().await;
+async fn whoever_gives_up_waiting_leaves_no_lock_behind() {
+    use holdfast::ledger::{Ledger, Settings};
+    let stores = Stores::new().await;
+    let url = stores.settings().postgres_url;
+    let ledger = Ledger::new(&Settings { url, pool_size: 1 }).unwrap();
+    let event_id = EVENT.parse().unwrap();
+    // Another server loads the event.
+    let other = stores.postgres().await;
     let lock = "SELECT pg_advisory_lock(hashtextextended('rebuild event', 0))";
     other.execute(lock, &[]).await.unwrap();
-    flush(&stage).await;
-    join_all((0..8).map(async |_| {
-        let get = GetHoldRequest { event_id: EVENT.into(), hold_id: hold.hold_id.clone() };
-        let mut request = tonic::Request::new(get);
-        request.set_timeout(Duration::from_millis(300));
-        server.reservations.clone().get_hold(request).await.unwrap_err();
-    }))
-    .await;
+    let wait = Duration::from_millis(100);
+    timeout(wait, ledger.lock_rebuild(&event_id)).await.map(|_| ()).expect_err("it waits");
     drop(other);
-    let held = async || server.hold(hold_request("bob", &["B-1"])).await.ok();
-    eventually("the event is loaded", held).await;
+    let postgres = stores.postgres().await;
     eventually("nobody has the lock", async || {
+        ledger.find_event(&event_id).await.unwrap();
         let locks = "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database
             WHERE locktype = 'advisory' AND datname = current_database()";
         let row = postgres.query_one(locks, &[]).await.unwrap();
