@@ -1,5 +1,7 @@
 //! Why a flow has no answer: a definite no, or trouble.
 
+use std::sync::Arc;
+
 use crate::{
     domain::Refusal,
     feed::{Stale, TooMany},
@@ -31,6 +33,20 @@ pub enum Error {
 impl Error {
     pub(super) fn internal(source: impl Into<Source>) -> Self {
         Self::Internal(source.into())
+    }
+
+    /// Which store it was that failed, where one did.
+    pub fn store(&self) -> Option<&'static str> {
+        let (Self::StoreUnavailable(source) | Self::OutcomeUnknown(source)) = self else {
+            return None;
+        };
+        // Callers who waited for one and the same read share its error.
+        if let Some(shared) = source.downcast_ref::<Arc<Self>>() {
+            return shared.store();
+        }
+        let is_redis = source.is::<holds::Error>() || source.is::<Stale>();
+        let is_postgres = source.is::<ledger::Error>();
+        is_redis.then_some("redis").or(is_postgres.then_some("postgres"))
     }
 
     /// For a call that changes nothing: it has no outcome to be unknown.

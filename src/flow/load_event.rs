@@ -10,7 +10,7 @@ use std::{
 use super::{Error, Flows};
 use crate::{
     domain::{AreaIndex, Epoch, EventId, HolderId},
-    holds::{Incarnation, LoadArgs, LoadReply, Rules},
+    holds::{self, Incarnation, LoadArgs, LoadReply, Rules},
     ledger::Foundation,
 };
 
@@ -44,9 +44,18 @@ impl Flows {
             return Ok(());
         }
         // 3. What the log still has is journaled: nobody adds to it any more, and
-        //    a Redis that only started again has lost nothing.
-        if let Err(error) = self.journal_event(event_id).await {
-            tracing::warn!(%event_id, %error, "holds of the last second may be lost");
+        //    a Redis that only started again has lost nothing. What cannot be read
+        //    or written stands in nobody's way; a Redis that does not answer does.
+        match self.journal_event(event_id).await {
+            Err(Error::StoreUnavailable(error) | Error::OutcomeUnknown(error))
+                if error.is::<holds::Error>() =>
+            {
+                return Err(Error::StoreUnavailable(error));
+            }
+            Err(error) => {
+                tracing::warn!(%event_id, %error, "holds of the last second may be lost");
+            }
+            Ok(_) => {}
         }
         // 4. The new epoch, before Redis is touched: from its commit on, no
         //    sale of the old epoch can be added to what was read with it.

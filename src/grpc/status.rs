@@ -21,21 +21,23 @@ const FAULT: &str = "a fault of the server's; its log has the details";
 impl From<Error> for Status {
     /// The status of a flow's error.
     fn from(error: Error) -> Self {
+        let store = error.store();
         match error {
             Error::Refused(refusal) => refusal.into(),
             Error::StoreUnavailable(source) => {
                 tracing::warn!(error = %chain(&*source), "a store is out of reach");
                 let text = "a store is out of reach";
-                retryable(Code::Unavailable, ErrorReason::StoreUnavailable, text)
+                retryable(Code::Unavailable, ErrorReason::StoreUnavailable, text, store)
             }
             Error::OutcomeUnknown(source) => {
                 tracing::warn!(error = %chain(&*source), "an outcome is not known");
                 let text = "it may or may not have taken effect: call again with the same ids";
-                retryable(Code::Unavailable, ErrorReason::OutcomeUnknown, text)
+                retryable(Code::Unavailable, ErrorReason::OutcomeUnknown, text, store)
             }
             Error::Overloaded(source) => {
                 tracing::warn!(error = %chain(&*source), "overloaded");
-                retryable(Code::ResourceExhausted, ErrorReason::Overloaded, "too much at once")
+                let text = "too much at once";
+                retryable(Code::ResourceExhausted, ErrorReason::Overloaded, text, None)
             }
             Error::Internal(source) => {
                 tracing::error!(error = %chain(&*source), "a fault of ours");
@@ -163,7 +165,7 @@ pub fn deadline_exceeded() -> Status {
 /// For a stream that ends because this server goes away.
 pub fn draining() -> Status {
     let text = "this server goes away; resume at another one with the last resume_token";
-    retryable(Code::Unavailable, ErrorReason::ServerDraining, text)
+    retryable(Code::Unavailable, ErrorReason::ServerDraining, text, None)
 }
 
 /// For a fault of ours beside the flows, such as a panic.
@@ -227,8 +229,10 @@ fn plain(code: Code, reason: ErrorReason, text: &str) -> Status {
     Status::with_error_details(code, text, details)
 }
 
-fn retryable(code: Code, reason: ErrorReason, text: &str) -> Status {
-    let mut details = ErrorDetails::with_error_info(name(reason), DOMAIN, HashMap::new());
+fn retryable(code: Code, reason: ErrorReason, text: &str, store: Option<&'static str>) -> Status {
+    let metadata = store.map(|store| ("store".to_owned(), store.to_owned()));
+    let metadata: HashMap<_, _> = metadata.into_iter().collect();
+    let mut details = ErrorDetails::with_error_info(name(reason), DOMAIN, metadata);
     details.set_retry_info(Some(RETRY_DELAY));
     Status::with_error_details(code, text, details)
 }

@@ -69,8 +69,9 @@ async fn health_follows_the_stores() {
     // The first call may have been sent before the connection was seen to break.
     let (code, reason) = code_and_reason(server.hold(hold_request("ann", &["A-2"])).await);
     assert_eq!(code, Code::Unavailable, "{reason}");
-    let told = code_and_reason(server.hold(hold_request("ann", &["A-3"])).await);
-    assert_eq!(told, (Code::Unavailable, "STORE_UNAVAILABLE".into()));
+    let told = refusal(server.hold(hold_request("ann", &["A-3"])).await);
+    assert_eq!((told.code, &*told.reason), (Code::Unavailable, "STORE_UNAVAILABLE"));
+    assert_eq!(told.subjects, ["redis"]);
     // A change that Postgres has is not called undone.
     let paused =
         proto::Event { event_id: EVENT.into(), city: "Seoul".into(), ..Default::default() };
@@ -87,8 +88,9 @@ async fn health_follows_the_stores() {
     let took = health_turns(&server, ServingStatus::NotServing).await;
     assert!(took < Duration::from_secs(5), "Postgres was missed after {took:?}");
     // The hold is fenced already, and stays so.
-    let told = code_and_reason(server.confirm(&hold, "pay-1").await);
-    assert_eq!(told, (Code::Unavailable, "OUTCOME_UNKNOWN".into()));
+    let told = refusal(server.confirm(&hold, "pay-1").await);
+    assert_eq!((told.code, &*told.reason), (Code::Unavailable, "OUTCOME_UNKNOWN"));
+    assert_eq!(told.subjects, ["postgres"]);
     stores.start_postgres().await;
     health_turns(&server, ServingStatus::Serving).await;
     server.confirm(&hold, "pay-1").await.unwrap();

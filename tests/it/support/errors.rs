@@ -8,8 +8,8 @@ use tonic_types::StatusExt;
 pub struct Told {
     pub code: Code,
     pub reason: String,
-    /// Bad fields, unavailable seats, short areas or quotas: what each is
-    /// about.
+    /// Bad fields, unavailable seats, short areas, quotas, or a store: what each
+    /// is about.
     pub subjects: Vec<String>,
 }
 
@@ -32,6 +32,7 @@ pub fn refusal<T: std::fmt::Debug>(result: Result<T, Status>) -> Told {
     if matches!(status.code(), Code::Unavailable) {
         assert!(details.retry_info().is_some(), "no RetryInfo: {status:?}");
     }
+    subjects.extend(info.metadata.get("store").cloned());
     Told { code: status.code(), reason: info.reason.clone(), subjects }
 }
 
