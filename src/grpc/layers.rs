@@ -7,18 +7,22 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use super::status;
-use crate::telemetry;
+use crate::{limits::DEADLINE_MARGIN, telemetry};
 
-/// Ends a call at its caller's deadline with the code that the caller expects.
+/// Ends a call at its caller's deadline with the code that the caller expects:
+/// a little before it, so that the answer is there in time, and before the
+/// transport ends the call by itself, with another code.
 pub async fn deadline(request: Request, next: Next) -> Response {
     let timeout =
         request.headers().get("grpc-timeout").and_then(|v| parse_timeout(v.to_str().ok()?));
     let call = next.run(request);
     match timeout {
         None => call.await,
-        Some(timeout) => tokio::time::timeout(timeout, call)
-            .await
-            .unwrap_or_else(|_| status::deadline_exceeded().into_http()),
+        Some(timeout) => {
+            let timeout = timeout.saturating_sub(DEADLINE_MARGIN.min(timeout / 10));
+            let ended = tokio::time::timeout(timeout, call).await;
+            ended.unwrap_or_else(|_| status::deadline_exceeded().into_http())
+        }
     }
 }
 
