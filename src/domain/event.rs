@@ -34,6 +34,30 @@ impl EventState {
     }
 }
 
+/// How far a hold outlives the store that keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HoldDurability {
+    /// As long as Redis has it; the journal follows within about a second.
+    Fast,
+    /// It is in the journal before it is answered.
+    Journaled,
+}
+
+impl HoldDurability {
+    /// Its name in Postgres.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fast => "FAST",
+            Self::Journaled => "JOURNALED",
+        }
+    }
+
+    /// From its name in Postgres.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Fast, Self::Journaled].into_iter().find(|durability| durability.as_str() == name)
+    }
+}
+
 /// Something that people attend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
@@ -52,6 +76,7 @@ pub struct Event {
     /// Seats and area units of one holder, held and sold together; 0 is no
     /// limit.
     pub max_units_per_holder: u32,
+    pub hold_durability: HoldDurability,
     pub create_time: OffsetDateTime,
     pub update_time: OffsetDateTime,
 }
@@ -68,6 +93,7 @@ pub struct EventChange {
     pub max_hold_time: Option<Duration>,
     pub max_units_per_hold: Option<u32>,
     pub max_units_per_holder: Option<u32>,
+    pub hold_durability: Option<HoldDurability>,
 }
 
 impl EventChange {
@@ -87,6 +113,7 @@ impl EventChange {
         set(&mut event.max_hold_time, self.max_hold_time);
         set(&mut event.max_units_per_hold, self.max_units_per_hold);
         set(&mut event.max_units_per_holder, self.max_units_per_holder);
+        set(&mut event.hold_durability, self.hold_durability);
     }
 }
 

@@ -15,7 +15,7 @@ mod refusal;
 mod seat;
 
 pub use chart::{Area, AreaIndex, Chart, ChartDraft, PriceCategory, Row, Seat, SeatIndex, Section};
-pub use event::{Event, EventChange, EventState, Paging};
+pub use event::{Event, EventChange, EventState, HoldDurability, Paging};
 pub use hold::{
     AreaHolding, AreaUnits, Ended, Hold, HoldRecord, HoldState, Items, Outcome, Unsold, fingerprint,
 };

@@ -4,8 +4,8 @@ use time::OffsetDateTime;
 
 use crate::{
     domain::{
-        Area, AreaId, AreaState, ChartDraft, Event, EventState, Hold, HoldState, Money, Order,
-        OrderState, Place, Row, SeatId, SeatStatus, Section, Ticket,
+        Area, AreaId, AreaState, ChartDraft, Event, EventState, Hold, HoldDurability, HoldState,
+        Money, Order, OrderState, Place, Row, SeatId, SeatStatus, Section, Ticket,
     },
     flow::{SeatMapView, SeatMessage},
     proto::{
@@ -147,6 +147,11 @@ pub fn event(event: Event) -> proto::Event {
         max_units_per_holder: signed(event.max_units_per_holder),
         create_time: Some(timestamp(event.create_time)),
         update_time: Some(timestamp(event.update_time)),
+        hold_durability: match event.hold_durability {
+            HoldDurability::Fast => proto::HoldDurability::Fast,
+            HoldDurability::Journaled => proto::HoldDurability::Journaled,
+        }
+        .into(),
     }
 }
 

@@ -100,7 +100,7 @@ impl Ledger {
                 let ended = tx.query(ENDED, &[&id, &kept, &MAX_ENDED_LOADED]).await?;
                 Ok(Foundation {
                     stored: stored_event_from_row(&begun)?,
-                    seat_count: usize::try_from(begun.get::<_, i64>(14)).map_err(Error::corrupt)?,
+                    seat_count: usize::try_from(begun.get::<_, i64>(15)).map_err(Error::corrupt)?,
                     blocked: blocked.iter().map(|row| SeatIndex(to_u32(row.get(0)))).collect(),
                     sold,
                     areas: areas.iter().map(|r| (to_u32(r.get(0)), to_u32(r.get(1)))).collect(),

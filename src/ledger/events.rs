@@ -14,7 +14,8 @@ use super::{
     outbox::note_event_in_tx,
 };
 use crate::domain::{
-    ChartDraft, Epoch, Event, EventChange, EventId, EventState, Paging, Position, Refusal,
+    ChartDraft, Epoch, Event, EventChange, EventId, EventState, HoldDurability, Paging, Position,
+    Refusal,
 };
 use crate::limits::{CLOSED_EVENT_KEPT, MAX_ACTIVE_EVENTS};
 
@@ -57,7 +58,7 @@ pub struct ActiveEvent {
 macro_rules! event_columns {
     () => {
         "event_id, name, venue, city, start_time, state, hold_ttl_ms, max_hold_ms, \
-         max_units_per_hold, max_units_per_holder, create_time, update_time"
+         max_units_per_hold, max_units_per_holder, create_time, update_time, hold_durability"
     };
 }
 pub(super) use event_columns;
@@ -76,8 +77,9 @@ impl Ledger {
     ) -> Result<Created, Error> {
         const INSERT: &str = "-- create_event
             INSERT INTO events (event_id, name, venue, city, start_time, state, hold_ttl_ms,
-                max_hold_ms, max_units_per_hold, max_units_per_holder, fingerprint)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                max_hold_ms, max_units_per_hold, max_units_per_holder, fingerprint,
+                hold_durability)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
             ON CONFLICT (event_id) DO NOTHING RETURNING event_id";
         const CURSOR: &str = "-- create_event: cursor
             INSERT INTO journal_cursors (event_id) VALUES ($1)";
@@ -101,6 +103,7 @@ impl Ledger {
                             &to_i32(event.max_units_per_hold),
                             &to_i32(event.max_units_per_holder),
                             &fingerprint,
+                            &event.hold_durability.as_str(),
                         ],
                     )
                     .await?;
@@ -139,7 +142,8 @@ impl Ledger {
         const WRITE: &str = "-- update_event
             UPDATE events SET name = $2, venue = $3, city = $4, start_time = $5, state = $6,
                 hold_ttl_ms = $7, max_hold_ms = $8, max_units_per_hold = $9,
-                max_units_per_holder = $10, revision = revision + 1, update_time = now()
+                max_units_per_holder = $10, hold_durability = $11,
+                revision = revision + 1, update_time = now()
             WHERE event_id = $1 RETURNING update_time";
         self.run_tx(|tx| {
             async move {
@@ -165,6 +169,7 @@ impl Ledger {
                             &millis(event.max_hold_time),
                             &to_i32(event.max_units_per_hold),
                             &to_i32(event.max_units_per_holder),
+                            &event.hold_durability.as_str(),
                         ],
                     )
                     .await?;
@@ -203,8 +208,8 @@ impl Ledger {
         };
         Ok(Some(SizedEvent {
             stored: stored_event_from_row(&row)?,
-            seat_count: usize::try_from(row.get::<_, i64>(14)).map_err(Error::corrupt)?,
-            capacities: row.get::<_, Vec<i32>>(15).into_iter().map(to_u32).collect(),
+            seat_count: usize::try_from(row.get::<_, i64>(15)).map_err(Error::corrupt)?,
+            capacities: row.get::<_, Vec<i32>>(16).into_iter().map(to_u32).collect(),
         }))
     }
 
@@ -257,8 +262,8 @@ const EARLIEST: Duration = Duration::from_secs(62_200_000_000);
 pub(super) fn stored_event_from_row(row: &Row) -> Result<StoredEvent, Error> {
     Ok(StoredEvent {
         event: event_from_row(row)?,
-        revision: unsigned(row.get(12))?,
-        epoch: Epoch(unsigned(row.get(13))?),
+        revision: unsigned(row.get(13))?,
+        epoch: Epoch(unsigned(row.get(14))?),
     })
 }
 
@@ -277,5 +282,7 @@ fn event_from_row(row: &Row) -> Result<Event, Error> {
         max_units_per_holder: to_u32(row.get(9)),
         create_time: row.get(10),
         update_time: row.get(11),
+        hold_durability: HoldDurability::from_name(row.get(12))
+            .ok_or_else(|| Error::corrupt("hold durability"))?,
     })
 }

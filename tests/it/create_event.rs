@@ -1,6 +1,6 @@
 //! CreateEvent and GetEvent: what is given comes back, once.
 
-use holdfast::proto::{EventState, GetEventRequest};
+use holdfast::proto::{EventState, GetEventRequest, HoldDurability};
 use tonic::Code;
 
 use crate::support::{EVENT, Stage, code_and_reason, hold_request, ms, small_event};
@@ -15,6 +15,7 @@ async fn what_is_given_comes_back() {
     assert_eq!(event.max_hold_time.unwrap().seconds, 7_200);
     assert_eq!(event.max_units_per_hold, 50);
     assert_eq!(event.max_units_per_holder, 0);
+    assert_eq!(event.hold_durability(), HoldDurability::Fast);
 
     let answer = stage.server.catalog.clone();
     let request_event = GetEventRequest { event_id: EVENT.into() };
@@ -35,6 +36,7 @@ async fn the_same_again_is_the_same_event() {
     let mut spelled_out = small_event(EVENT);
     let fields = spelled_out.event.as_mut().unwrap();
     fields.set_state(EventState::OnSale);
+    fields.set_hold_durability(HoldDurability::Fast);
     (fields.hold_ttl, fields.max_hold_time) = (ms(900_000), ms(7_200_000));
     fields.max_units_per_hold = 50;
     assert_eq!(stage.server.create_event(spelled_out).await.unwrap(), event);

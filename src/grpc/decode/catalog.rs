@@ -11,7 +11,10 @@ use super::{
     fields::Fields,
 };
 use crate::{
-    domain::{Area, ChartDraft, Event, EventChange, EventId, EventState, Paging, Refusal, SeatId},
+    domain::{
+        Area, ChartDraft, Event, EventChange, EventId, EventState, HoldDurability, Paging, Refusal,
+        SeatId,
+    },
     flow::AddSeatsRequest,
     grpc::page_token,
     limits::{
@@ -58,6 +61,10 @@ pub fn create_event(
         event.max_units_per_holder,
         0..=MAX_UNITS_PER_HOLDER,
     );
+    let hold_durability = match event.hold_durability {
+        0 => Some(HoldDurability::Fast),
+        durability => hold_durability(&mut fields, durability),
+    };
     let name = fields.text("event.name", event.name, 1..=MAX_NAME_CHARS);
     let venue = fields.text("event.venue", event.venue, 0..=MAX_NAME_CHARS);
     let city = fields.text("event.city", event.city, 0..=MAX_CITY_CHARS);
@@ -73,6 +80,7 @@ pub fn create_event(
             max_hold_time,
             max_units_per_hold: max_units_per_hold?,
             max_units_per_holder: max_units_per_holder?,
+            hold_durability: hold_durability?,
             // Postgres' clock tells.
             create_time: OffsetDateTime::UNIX_EPOCH,
             update_time: OffsetDateTime::UNIX_EPOCH,
@@ -100,6 +108,9 @@ fn fingerprint(request: &proto::CreateEventRequest) -> String {
         if is(event.max_hold_time, DEFAULT_MAX_HOLD_TIME) {
             event.max_hold_time = None;
         }
+        if event.hold_durability() == proto::HoldDurability::Fast {
+            event.hold_durability = 0;
+        }
         if u32::try_from(event.max_units_per_hold) == Ok(DEFAULT_MAX_UNITS_PER_HOLD) {
             event.max_units_per_hold = 0;
         }
@@ -108,7 +119,7 @@ fn fingerprint(request: &proto::CreateEventRequest) -> String {
 }
 
 /// The fields of an event that can change, as a mask names them.
-const CHANGEABLE: [&str; 9] = [
+const CHANGEABLE: [&str; 10] = [
     "name",
     "venue",
     "city",
@@ -118,6 +129,7 @@ const CHANGEABLE: [&str; 9] = [
     "max_hold_time",
     "max_units_per_hold",
     "max_units_per_holder",
+    "hold_durability",
 ];
 
 pub fn update_event(request: proto::UpdateEventRequest) -> Result<(EventId, EventChange), Refusal> {
@@ -173,6 +185,9 @@ pub fn update_event(request: proto::UpdateEventRequest) -> Result<(EventId, Even
         let units = event.max_units_per_holder;
         change.max_units_per_holder = fields.number(field, units, 0..=MAX_UNITS_PER_HOLDER);
     }
+    if changes("hold_durability", event.hold_durability != 0) {
+        change.hold_durability = hold_durability(&mut fields, event.hold_durability);
+    }
     fields.finish(|| Some((event_id?, change)))
 }
 
@@ -186,6 +201,18 @@ fn event_state(fields: &mut Fields, state: i32) -> Option<EventState> {
     };
     if known.is_none() {
         fields.bad("event.state", "must be DRAFT, ON_SALE, PAUSED or CLOSED");
+    }
+    known
+}
+
+fn hold_durability(fields: &mut Fields, durability: i32) -> Option<HoldDurability> {
+    let known = match proto::HoldDurability::try_from(durability) {
+        Ok(proto::HoldDurability::Fast) => Some(HoldDurability::Fast),
+        Ok(proto::HoldDurability::Journaled) => Some(HoldDurability::Journaled),
+        Ok(proto::HoldDurability::Unspecified) | Err(_) => None,
+    };
+    if known.is_none() {
+        fields.bad("event.hold_durability", "must be FAST or JOURNALED");
     }
     known
 }
