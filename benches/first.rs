@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use futures_util::future::try_join_all;
 use holdfast::{
     dev::{Postgres, Redis, house},
@@ -169,17 +169,17 @@ impl Bench {
             async move {
                 let holder: HolderId = format!("holder-{worker}").parse()?;
                 for i in calls {
-                    let seats = [SeatIndex(u32::try_from(i)?)];
                     let args = HoldArgs {
                         hold_id: HoldId::new_v7(),
-                        holder: &holder,
-                        fingerprint: "0123456789abcdef",
+                        holder: holder.clone(),
+                        fingerprint: "0123456789abcdef".into(),
                         ttl_ms: None,
-                        seats: &seats,
-                        areas: &[],
+                        seats: vec![SeatIndex(u32::try_from(i)?)],
+                        areas: Vec::new(),
                     };
-                    let reply = raw.hold(&event_id, epoch, &args).await?;
-                    ensure!(matches!(reply, Reply::Done(HoldReply::Held(_))), "{reply:?}");
+                    let reply = raw.hold_now(&event_id, epoch, vec![args]).await?;
+                    let Reply::Done(replies) = &reply else { bail!("{reply:?}") };
+                    ensure!(matches!(replies[..], [HoldReply::Held(_)]), "{reply:?}");
                 }
                 Ok(())
             }

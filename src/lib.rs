@@ -7,6 +7,7 @@
 pub mod proto;
 
 pub mod app;
+pub mod batch;
 pub mod config;
 pub mod health;
 pub mod limits;

@@ -71,6 +71,10 @@ pub const REDIS_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 pub const REDIS_RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Expired holds that one Hold looks through for units to take over.
 pub const MAX_EXPIRED_SCANNED_PER_HOLD: usize = 128;
+/// Holds that one script call carries.
+pub const MAX_HOLDS_PER_CALL: usize = 128;
+/// Holds of one event that wait at one server for the call before theirs.
+pub const MAX_HOLDS_WAITING: usize = 8_192;
 /// How long a hold stays readable in Redis after it ended; afterwards
 /// Postgres answers for it.
 pub const ENDED_HOLD_KEPT: Duration = Duration::from_secs(24 * 3_600);
@@ -101,6 +105,8 @@ pub const POSTGRES_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 pub const POSTGRES_IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// Tries of a transaction that lost a race against another one.
 pub const MAX_TRANSACTION_ATTEMPTS: usize = 5;
+/// Holds that one statement journals before they are answered.
+pub const MAX_HOLDS_PER_STATEMENT: usize = 256;
 /// Tries of a Confirm whose answer was lost, before the caller is told so.
 pub const MAX_CONFIRM_ATTEMPTS: usize = 3;
 

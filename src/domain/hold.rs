@@ -108,6 +108,12 @@ pub struct HoldRecord {
     /// Once it is confirmed.
     #[serde(with = "absent_as_empty")]
     pub order_id: Option<OrderId>,
+    /// The entry of this epoch's log that made or changed it last; 0 where it
+    /// comes from an epoch before.
+    pub seq: u64,
+    /// How often it was asked for, where it must be journaled before anybody is
+    /// answered; 0 where not.
+    pub asked: u64,
 }
 
 impl HoldRecord {
@@ -119,6 +125,11 @@ impl HoldRecord {
             _ => None,
         };
         Self { state: outcome.into(), order_id, ..self }
+    }
+
+    /// Whether the journal must have it before anybody is answered.
+    pub fn must_be_journaled(&self) -> bool {
+        self.asked > 0
     }
 
     /// Seats and area units together.

@@ -44,8 +44,8 @@ impl Error {
         if let Some(shared) = source.downcast_ref::<Arc<Self>>() {
             return shared.store();
         }
-        let is_redis = source.is::<holds::Error>() || source.is::<Stale>();
-        let is_postgres = source.is::<ledger::Error>();
+        let is_redis = source.is::<Arc<holds::Error>>() || source.is::<Stale>();
+        let is_postgres = source.is::<Arc<ledger::Error>>();
         is_redis.then_some("redis").or(is_postgres.then_some("postgres"))
     }
 
@@ -77,10 +77,17 @@ impl Error {
 
 impl From<holds::Error> for Error {
     fn from(error: holds::Error) -> Self {
-        match error {
+        Arc::new(error).into()
+    }
+}
+
+/// Of a call that several made together.
+impl From<Arc<holds::Error>> for Error {
+    fn from(error: Arc<holds::Error>) -> Self {
+        match *error {
             holds::Error::Unreachable(_) => Self::StoreUnavailable(error.into()),
-            holds::Error::Unknown(_) => Self::OutcomeUnknown(error.into()),
-            holds::Error::Full(_) => Self::Overloaded(error.into()),
+            holds::Error::Unknown(_) | holds::Error::GivenUp => Self::OutcomeUnknown(error.into()),
+            holds::Error::Full(_) | holds::Error::Busy => Self::Overloaded(error.into()),
             holds::Error::Url(_) | holds::Error::Refused(_) | holds::Error::Corrupt(_) => {
                 Self::Internal(error.into())
             }
@@ -90,11 +97,20 @@ impl From<holds::Error> for Error {
 
 impl From<ledger::Error> for Error {
     fn from(error: ledger::Error) -> Self {
-        match error {
-            ledger::Error::Refusal(refusal) => Self::Refused(refusal),
+        Arc::new(error).into()
+    }
+}
+
+/// Of a statement that several made together.
+impl From<Arc<ledger::Error>> for Error {
+    fn from(error: Arc<ledger::Error>) -> Self {
+        match &*error {
+            ledger::Error::Refusal(refusal) => Self::Refused(refusal.clone()),
             ledger::Error::Unreachable(_) => Self::StoreUnavailable(error.into()),
-            ledger::Error::Unknown(_) => Self::OutcomeUnknown(error.into()),
-            ledger::Error::Race(_) => Self::Overloaded(error.into()),
+            ledger::Error::Unknown(_) | ledger::Error::GivenUp => {
+                Self::OutcomeUnknown(error.into())
+            }
+            ledger::Error::Race(_) | ledger::Error::Busy => Self::Overloaded(error.into()),
             ledger::Error::Url(_)
             | ledger::Error::Constraint { .. }
             | ledger::Error::Refused(_)

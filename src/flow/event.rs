@@ -10,7 +10,7 @@ use crate::{
     domain::{
         AreaId, Chart, Epoch, EventId, Hold, HoldId, HoldRecord, HoldState, Items, Refusal, SeatId,
     },
-    holds::{self, Reply},
+    holds::Reply,
     limits::{MAX_CACHED_SEATS, MAX_EPOCH_ATTEMPTS},
 };
 
@@ -73,17 +73,18 @@ impl Flows {
 
     /// Runs a script on an event; loads the event into Redis first where Redis
     /// does not have it in the epoch that Postgres says.
-    pub(super) async fn on_event<T, F>(
+    pub(super) async fn on_event<T, E, F>(
         &self,
         event_id: &EventId,
         script: impl Fn(Epoch) -> F,
     ) -> Result<(Arc<LoadedEvent>, T), Error>
     where
-        F: Future<Output = Result<Reply<T>, holds::Error>>,
+        E: Into<Error>,
+        F: Future<Output = Result<Reply<T>, E>>,
     {
         for _ in 0..MAX_EPOCH_ATTEMPTS {
             let event = self.event(event_id).await?;
-            match script(event.epoch).await? {
+            match script(event.epoch).await.map_err(Into::into)? {
                 Reply::Done(answer) => return Ok((event, answer)),
                 behind => self.load_event(event_id, behind.epoch()).await?,
             }

@@ -2,7 +2,7 @@
 
 use super::{Error, Flows, ended::ended_by, hold::standing};
 use crate::{
-    domain::{EventId, Hold, HoldId, HolderId, Refusal},
+    domain::{EventId, Hold, HoldId, HoldState, HolderId, Refusal},
     holds::ExtendReply,
     limits::MAX_EPOCH_ATTEMPTS,
 };
@@ -17,33 +17,41 @@ pub struct ExtendHoldRequest {
 }
 
 impl Flows {
-    /// Extends the hold. One script checks and writes; the journal follows the
-    /// log.
+    /// Extends the hold.
     pub async fn extend_hold(&self, request: ExtendHoldRequest) -> Result<Hold, Error> {
         let ExtendHoldRequest { event_id, hold_id, holder_id, ttl_ms } = &request;
         for _ in 0..MAX_EPOCH_ATTEMPTS {
+            // 1. One script checks and writes; the journal follows the log.
             let (event, reply) = self
                 .on_event(event_id, |epoch| {
                     self.holds.extend_hold(event_id, epoch, *hold_id, holder_id, *ttl_ms)
                 })
                 .await?;
-            return match reply {
-                ExtendReply::Extended(record) => self.hold_of(&event, *hold_id, &record).await,
-                ExtendReply::Standing(record) => Err(standing(*hold_id, &record).into()),
+            let extended = match reply {
+                ExtendReply::Extended(record) => {
+                    // 2. Where it shall outlive Redis, so shall its new time.
+                    let journaled = self.journal_first(&event, *hold_id, record).await;
+                    journaled.map_err(Error::after_a_change)?
+                }
+                ExtendReply::Standing(record) => return Err(standing(*hold_id, &record).into()),
                 ExtendReply::TtlTooLong(ms) => {
-                    Err(Refusal::field("ttl", format!("must be at most {ms} ms for this hold now"))
-                        .into())
+                    let longest = format!("must be at most {ms} ms for this hold now");
+                    return Err(Refusal::field("ttl", longest).into());
                 }
                 // Redis has forgotten it, or never had it: the journal tells.
                 ExtendReply::Missing => {
                     match self.end_missing_hold(&event, *hold_id, holder_id).await? {
-                        Some((_, outcome)) => Err(ended_by(*hold_id, outcome).into()),
-                        None => {
-                            self.event_anew(event_id).await?;
-                            continue;
-                        }
+                        Some((_, outcome)) => return Err(ended_by(*hold_id, outcome).into()),
+                        None => None,
                     }
                 }
+            };
+            match extended {
+                Some(record) if record.state == HoldState::Active => {
+                    return self.hold_of(&event, *hold_id, &record).await;
+                }
+                Some(record) => return Err(standing(*hold_id, &record).into()),
+                None => self.event_anew(event_id).await?,
             };
         }
         Err(Error::unsettled())

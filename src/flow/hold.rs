@@ -32,30 +32,59 @@ impl Flows {
         // 1. The numbers of the seats and areas. What the chart does not have is
         //    told before anything is touched.
         let items = self.items(event_id, seat_ids, areas).await?;
+        let units = items.units();
         let args = HoldArgs {
             hold_id: *hold_id,
-            holder: holder_id,
-            fingerprint: &fingerprint(holder_id, &items, *ttl_ms),
+            holder: holder_id.clone(),
+            fingerprint: fingerprint(holder_id, &items, *ttl_ms),
             ttl_ms: *ttl_ms,
-            seats: &items.seats,
-            areas: &items.areas,
+            seats: items.seats,
+            areas: items.areas.iter().map(|units| (units.area, units.quantity)).collect(),
         };
-        // 2. One script checks everything, takes everything and writes the log.
+        let mut trouble = Error::unsettled();
         for _ in 0..MAX_EPOCH_ATTEMPTS {
-            let (event, reply) =
-                self.on_event(event_id, |epoch| self.holds.hold(event_id, epoch, &args)).await?;
-            return match reply {
-                HoldReply::Held(record) => self.hold_of(&event, *hold_id, &record).await,
-                // 3. So many holds have run out that the script could not look
+            // 2. One script checks everything, takes everything and writes the log.
+            let (event, reply) = self
+                .on_event(event_id, |epoch| self.holds.hold(event_id, epoch, args.clone()))
+                .await?;
+            match reply {
+                // 3. Where the hold shall outlive Redis, Postgres has it before its
+                //    holder is told.
+                HoldReply::Held(record) => {
+                    match self.journal_new_hold(&event, *hold_id, record).await? {
+                        Some(record) => return self.held(&event, *hold_id, &record).await,
+                        None => self.event_anew(event_id).await?,
+                    };
+                    trouble = Error::unsettled().after_a_change();
+                }
+                // 4. So many holds have run out that the script could not look
                 //    through them: end them, and ask again.
                 HoldReply::Backlog => {
                     self.expire_holds(event_id, event.epoch).await?;
-                    continue;
+                    trouble = Error::Overloaded("holds expire faster than they are ended".into());
                 }
-                refused => Err(refusal(&event, &request, refused, items.units()).into()),
-            };
+                refused => return Err(refusal(&event, &request, refused, units).into()),
+            }
         }
-        Err(Error::Overloaded("expired holds come faster than they are ended".into()))
+        Err(trouble)
+    }
+
+    /// A hold that was made, unless it has ended meanwhile otherwise than by its
+    /// sale.
+    async fn held(
+        &self,
+        event: &LoadedEvent,
+        hold_id: HoldId,
+        record: &HoldRecord,
+    ) -> Result<Hold, Error> {
+        match record.state {
+            HoldState::Active | HoldState::Confirming | HoldState::Confirmed => {
+                self.hold_of(event, hold_id, record).await
+            }
+            HoldState::Released | HoldState::Expired | HoldState::Lost => {
+                Err(standing(hold_id, record).into())
+            }
+        }
     }
 }
 

@@ -59,13 +59,20 @@ impl Flows {
 /// Each hold as the entries have it last.
 fn fold(from: Position, to: Position, entries: Vec<LogEntry>) -> JournalBatch {
     let mut latest: HashMap<HoldId, (Position, HoldRecord)> = HashMap::new();
+    let mut undone: HashMap<HoldId, Position> = HashMap::new();
     let mut expired = Vec::new();
     for entry in entries {
         for (hold_id, record) in entry.holds {
+            undone.remove(&hold_id);
             latest.insert(hold_id, (entry.position, record));
+        }
+        for hold_id in entry.undone {
+            latest.remove(&hold_id);
+            undone.insert(hold_id, entry.position);
         }
         expired.extend(entry.expired);
     }
     let holds = latest.into_iter().map(|(hold_id, (at, record))| (at, hold_id, record)).collect();
-    JournalBatch { from, to, holds, expired }
+    let undone = undone.into_iter().map(|(hold_id, at)| (at, hold_id)).collect();
+    JournalBatch { from, to, holds, expired, undone }
 }

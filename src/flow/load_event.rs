@@ -9,7 +9,7 @@ use std::{
 
 use super::{Error, Flows};
 use crate::{
-    domain::{AreaIndex, Epoch, EventId, HolderId},
+    domain::{AreaIndex, Epoch, EventId, HoldDurability, HolderId},
     holds::{self, Incarnation, LoadArgs, LoadReply, Rules},
     ledger::Foundation,
 };
@@ -48,7 +48,7 @@ impl Flows {
         //    or written stands in nobody's way; a Redis that does not answer does.
         match self.journal_event(event_id).await {
             Err(Error::StoreUnavailable(error) | Error::OutcomeUnknown(error))
-                if error.is::<holds::Error>() =>
+                if error.is::<Arc<holds::Error>>() =>
             {
                 return Err(Error::StoreUnavailable(error));
             }
@@ -60,7 +60,9 @@ impl Flows {
         // 4. The new epoch, before Redis is touched: from its commit on, no
         //    sale of the old epoch can be added to what was read with it.
         let found = self.holds.last_epoch(event_id).await?.unwrap_or_default();
-        let foundation = self.ledger.begin_epoch(event_id, found, &incarnation.0).await?;
+        let now_ms = self.holds.clock_ms(event_id).await?;
+        let begun = self.ledger.begin_epoch(event_id, found, &incarnation.0, now_ms);
+        let foundation = begun.await?;
         let epoch = foundation.stored.epoch;
         // 5. Redis, if it is still the one of step 2, and no later epoch has got
         //    there meanwhile. Where not, whoever looks next begins anew.
@@ -100,30 +102,35 @@ impl Flows {
     }
 }
 
-/// What Redis is built from. A live hold that stands against a sale or an
-/// earlier live hold is left out: it can only be one that Redis had freed and
-/// the journal had not heard of yet.
+/// What Redis is built from. What a live hold has in common with a sale or a
+/// later hold is left out of it: Redis had freed that, and the journal had not
+/// heard of it yet.
 fn build(foundation: &Foundation, incarnation: Incarnation) -> LoadArgs {
     let Foundation { stored, seat_count, blocked, sold, areas, .. } = foundation;
     let mut taken: HashSet<_> = sold.iter().map(|&(seat, _)| seat).chain(blocked.clone()).collect();
     let mut free: Vec<i64> =
         areas.iter().map(|&(capacity, sold)| i64::from(capacity) - i64::from(sold)).collect();
     let mut units_of: HashMap<HolderId, u32> = foundation.owned.clone();
+    let is_journaled = stored.event.hold_durability == HoldDurability::Journaled;
     let mut holds = Vec::new();
     // The latest first: where two stand against each other, the later one was
     // made after the earlier one had gone.
     for (hold_id, hold) in foundation.holds.iter().rev() {
-        let fits = hold.seats.iter().all(|seat| !taken.contains(seat))
-            && hold.areas.iter().all(|part| free[at(part.area)] >= i64::from(part.quantity));
-        if !fits {
+        let mut hold = hold.clone();
+        hold.seats.retain(|&seat| taken.insert(seat));
+        for part in &mut hold.areas {
+            let free = &mut free[at(part.area)];
+            part.quantity = part.quantity.min(u32::try_from(*free).unwrap_or_default());
+            *free -= i64::from(part.quantity);
+        }
+        hold.areas.retain(|part| part.quantity > 0);
+        if hold.units() == 0 {
             continue;
         }
-        taken.extend(&hold.seats);
-        for part in &hold.areas {
-            free[at(part.area)] -= i64::from(part.quantity);
-        }
+        // It is in the journal: whoever was answered it keeps it.
+        hold.asked = if is_journaled { 2 } else { 0 };
         *units_of.entry(hold.holder_id.clone()).or_default() += hold.units();
-        holds.push((*hold_id, hold.clone()));
+        holds.push((*hold_id, hold));
     }
     LoadArgs {
         epoch: stored.epoch,

@@ -18,6 +18,7 @@ mod get_event;
 mod get_hold;
 mod get_seat_map;
 mod hold;
+mod journal_first;
 mod journal_holds;
 mod list_events;
 mod load_event;

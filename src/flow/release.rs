@@ -34,9 +34,7 @@ impl Flows {
                 })
                 .await?;
             let released = match reply {
-                ReleaseReply::Reduced(record) => {
-                    return self.hold_of(&event, *hold_id, &record).await;
-                }
+                ReleaseReply::Reduced(record) => self.reduced(&event, *hold_id, record).await?,
                 ReleaseReply::Standing(record) if record.state == HoldState::Released => {
                     return self.hold_of(&event, *hold_id, &record).await;
                 }
@@ -53,6 +51,23 @@ impl Flows {
             };
         }
         Err(Error::unsettled())
+    }
+
+    /// Where the hold outlives Redis, so does what it has left.
+    async fn reduced(
+        &self,
+        event: &LoadedEvent,
+        hold_id: HoldId,
+        record: HoldRecord,
+    ) -> Result<Option<Hold>, Error> {
+        let journaled = self.journal_first(event, hold_id, record).await;
+        match journaled.map_err(Error::after_a_change)? {
+            None => Ok(None),
+            Some(record) if record.state == HoldState::Active => {
+                self.hold_of(event, hold_id, &record).await.map(Some)
+            }
+            Some(record) => Err(standing(hold_id, &record).into()),
+        }
     }
 
     async fn release_whole(

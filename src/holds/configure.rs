@@ -9,7 +9,7 @@ use super::{
     Error, Holds, Reply,
     script::{Verb, verb},
 };
-use crate::domain::{Epoch, Event, EventId};
+use crate::domain::{Epoch, Event, EventId, HoldDurability};
 
 static CONFIGURE: Verb = verb!("configure");
 
@@ -24,6 +24,8 @@ pub struct Rules {
     max_hold_ms: u64,
     max_units_per_hold: u32,
     max_units_per_holder: u32,
+    /// 1 where a hold is journaled before it is answered, else 0.
+    journaled: u8,
 }
 
 impl Rules {
@@ -36,6 +38,7 @@ impl Rules {
             max_hold_ms: to_ms(event.max_hold_time),
             max_units_per_hold: event.max_units_per_hold,
             max_units_per_holder: event.max_units_per_holder,
+            journaled: (event.hold_durability == HoldDurability::Journaled).into(),
         }
     }
 }

@@ -76,6 +76,13 @@ impl Holds {
         Ok(epoch.map(Epoch))
     }
 
+    /// Redis' clock, by which the event's holds run out: ms since 1970.
+    pub async fn clock_ms(&self, event_id: &EventId) -> Result<i64, Error> {
+        let ((seconds, micros), _): ((i64, i64), _) =
+            self.links.read(event_id.as_str(), &cmd("TIME")).await?;
+        Ok(seconds * 1_000 + micros / 1_000)
+    }
+
     /// The life of Redis that the event's calls go to from now on.
     pub async fn incarnation(&self, event_id: &EventId) -> Result<Incarnation, Error> {
         self.links.incarnation(event_id.as_str()).await

@@ -5,6 +5,8 @@ use deadpool_redis::{
     redis::{ErrorKind, RedisError, ServerErrorKind},
 };
 
+use crate::batch::Unanswered;
+
 /// A call to Redis that has no answer to give.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -18,6 +20,12 @@ pub enum Error {
     /// The call was sent and its answer did not come.
     #[error("Redis did not answer")]
     Unknown(#[source] RedisError),
+    /// Nothing was changed: too many calls wait.
+    #[error("too many calls wait for Redis")]
+    Busy,
+    /// A call that others made with theirs was given up.
+    #[error("the call to Redis was given up")]
+    GivenUp,
     /// Nothing was changed: Redis is at its memory limit.
     #[error("Redis is out of memory")]
     Full(#[source] RedisError),
@@ -62,6 +70,15 @@ impl From<RedisError> for Error {
             ErrorKind::UnexpectedReturnType | ErrorKind::Parse => Self::corrupt(error),
             _ if error.is_connection_refusal() => Self::unreachable(error),
             _ => Self::Unknown(error),
+        }
+    }
+}
+
+impl From<Unanswered> for Error {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Full => Self::Busy,
+            Unanswered::GivenUp => Self::GivenUp,
         }
     }
 }

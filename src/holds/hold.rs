@@ -1,43 +1,42 @@
 //! Hold: takes seats and area units for a holder, all of them or none.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
     Error, Holds, Reply,
+    link::Links,
     script::{Verb, verb},
 };
+use crate::batch::Batcher;
 use crate::domain::{
-    AreaIndex, AreaUnits, Epoch, EventId, HoldId, HoldRecord, HolderId, SeatIndex, SeatStatus,
+    AreaIndex, Epoch, EventId, HoldId, HoldRecord, HolderId, SeatIndex, SeatStatus,
 };
-use crate::limits::MAX_EXPIRED_SCANNED_PER_HOLD;
+use crate::limits::{MAX_EXPIRED_SCANNED_PER_HOLD, MAX_HOLDS_PER_CALL, MAX_HOLDS_WAITING};
 
 static HOLD: Verb = verb!("hold");
 
 /// What a Hold asks for.
-#[derive(Debug)]
-pub struct HoldArgs<'a> {
+#[derive(Debug, Clone, Serialize)]
+pub struct HoldArgs {
     pub hold_id: HoldId,
-    pub holder: &'a HolderId,
-    pub fingerprint: &'a str,
+    pub holder: HolderId,
+    pub fingerprint: String,
     /// The event's own where `None`.
     pub ttl_ms: Option<u64>,
-    pub seats: &'a [SeatIndex],
-    pub areas: &'a [AreaUnits],
+    pub seats: Vec<SeatIndex>,
+    pub areas: Vec<(AreaIndex, u32)>,
 }
 
 #[derive(Serialize)]
-struct Request<'a> {
+struct Request {
     epoch: Epoch,
-    hold_id: HoldId,
-    holder: &'a HolderId,
-    fingerprint: &'a str,
-    ttl_ms: Option<u64>,
-    seats: &'a [SeatIndex],
-    areas: Vec<(AreaIndex, u32)>,
+    holds: Vec<HoldArgs>,
     scan: usize,
 }
 
-/// What `hold.lua` answers.
+/// What `hold.lua` answers to each.
 #[derive(Debug, Deserialize)]
 pub enum HoldReply {
     /// Made now, or by the same request before.
@@ -61,18 +60,61 @@ pub enum HoldReply {
     Backlog,
 }
 
+/// Holds of one event that are asked for at the same time go in one call.
+pub(super) type HoldBatcher =
+    Batcher<(EventId, Epoch), HoldArgs, Result<Reply<HoldReply>, Arc<Error>>>;
+
+pub(super) fn batcher(links: &Arc<Links>) -> Arc<HoldBatcher> {
+    let links = links.clone();
+    Batcher::new(MAX_HOLDS_PER_CALL, MAX_HOLDS_WAITING, move |(event_id, epoch), holds| {
+        let links = links.clone();
+        async move { hold_all(&links, &event_id, epoch, holds).await }
+    })
+}
+
+async fn hold_all(
+    links: &Links,
+    event_id: &EventId,
+    epoch: Epoch,
+    holds: Vec<HoldArgs>,
+) -> Vec<Result<Reply<HoldReply>, Arc<Error>>> {
+    let count = holds.len();
+    match run(links, event_id, epoch, holds).await.map_err(Arc::new) {
+        Ok(reply) => reply.each(count).into_iter().map(Ok).collect(),
+        Err(error) => (0..count).map(|_| Err(error.clone())).collect(),
+    }
+}
+
+async fn run(
+    links: &Links,
+    event_id: &EventId,
+    epoch: Epoch,
+    holds: Vec<HoldArgs>,
+) -> Result<Reply<Vec<HoldReply>>, Error> {
+    let request = Request { epoch, holds, scan: MAX_EXPIRED_SCANNED_PER_HOLD };
+    links.run(&HOLD, event_id, &request).await
+}
+
 impl Holds {
     /// Makes a hold, or tells why not.
     pub async fn hold(
         &self,
         event_id: &EventId,
         epoch: Epoch,
-        args: &HoldArgs<'_>,
-    ) -> Result<Reply<HoldReply>, Error> {
-        let &HoldArgs { hold_id, holder, fingerprint, ttl_ms, seats, areas } = args;
-        let areas = areas.iter().map(|units| (units.area, units.quantity)).collect();
-        let scan = MAX_EXPIRED_SCANNED_PER_HOLD;
-        let request = Request { epoch, hold_id, holder, fingerprint, ttl_ms, seats, areas, scan };
-        self.run(&HOLD, event_id, &request).await
+        args: HoldArgs,
+    ) -> Result<Reply<HoldReply>, Arc<Error>> {
+        let asked = self.hold_batcher.ask((event_id.clone(), epoch), args).await;
+        asked.map_err(|unanswered| Arc::new(Error::from(unanswered)))?
+    }
+
+    /// Makes these holds by one call of the script, now; what calls cost by
+    /// themselves is measured so.
+    pub async fn hold_now(
+        &self,
+        event_id: &EventId,
+        epoch: Epoch,
+        holds: Vec<HoldArgs>,
+    ) -> Result<Reply<Vec<HoldReply>>, Error> {
+        run(&self.links, event_id, epoch, holds).await
     }
 }

@@ -7,7 +7,7 @@
 //!   The event's position: `epoch`, `seq`. How much of the
 //!   event Redis knows: `revision`, `seat_count`. The rules that the scripts
 //!   check: `state`, `hold_ttl_ms`, `max_hold_ms`, `max_units_per_hold`,
-//!   `max_units_per_holder`.
+//!   `max_units_per_holder`, `journaled`.
 //! - `seats`, a hash by seat index: `H` or `S` and the hold's 32 hexadecimal
 //!   digits, or `B`. An available seat has no field.
 //! - `holds`, a hash by hold id: [`crate::domain::HoldRecord`] in MessagePack,

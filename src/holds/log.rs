@@ -31,6 +31,8 @@ pub struct LogEntry {
     pub holds: Vec<(HoldId, HoldRecord)>,
     /// Holds that were expired in passing, by a caller who wanted their seats.
     pub expired: Vec<HoldId>,
+    /// Holds that were undone before they were answered.
+    pub undone: Vec<HoldId>,
     /// The event's state was built anew: forget all before.
     pub reset: bool,
 }
@@ -57,6 +59,7 @@ impl LogEntry {
             areas: areas.into_iter().map(|(i, free, all)| (i, area_state((free, all)))).collect(),
             holds: field(entry, "holds")?,
             expired: field(entry, "expired")?,
+            undone: field(entry, "undone")?,
             reset: entry.contains_key("reset"),
         })
     }

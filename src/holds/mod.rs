@@ -22,6 +22,7 @@ mod log;
 mod release;
 mod script;
 mod snapshot;
+mod undo_hold;
 
 pub use block_seats::BlockReply;
 pub use configure::{Configuration, Rules};
@@ -37,14 +38,19 @@ pub use release::ReleaseReply;
 pub use script::Reply;
 pub use snapshot::Snapshot;
 
+use std::sync::Arc;
+
 use secrecy::{ExposeSecret, SecretString};
 
+use hold::HoldBatcher;
 use link::Links;
 
 /// The way to Redis: long-lived multiplexed connections for the hot path, a
 /// pool for jobs and probes, and a connection of its own for each log tail.
 pub struct Holds {
-    links: Links,
+    links: Arc<Links>,
+    /// Holds of one event that are asked for at the same time.
+    hold_batcher: Arc<HoldBatcher>,
     pool: deadpool_redis::Pool,
 }
 
@@ -55,6 +61,7 @@ impl Holds {
     /// [`Error::Url`] where the URL is none of Redis'.
     pub fn new(url: &SecretString) -> Result<Self, Error> {
         let url = url.expose_secret();
-        Ok(Self { links: Links::new(url)?, pool: control::pool(url)? })
+        let links = Arc::new(Links::new(url)?);
+        Ok(Self { hold_batcher: hold::batcher(&links), links, pool: control::pool(url)? })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use deadpool_redis::redis::Script;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Error, Holds, Incarnation, keys};
+use super::{Error, Holds, Incarnation, keys, link::Links};
 use crate::domain::{Epoch, EventId};
 
 /// The answer of a script that is fenced by the epoch.
@@ -16,6 +16,18 @@ pub enum Reply<T> {
     /// Redis has the event in another epoch than the caller.
     Epoch(Epoch),
     Done(T),
+}
+
+impl<T> Reply<Vec<T>> {
+    /// The same for each of `count` who asked together.
+    pub(super) fn each(self, count: usize) -> Vec<Reply<T>> {
+        let for_all = |reply: fn() -> Reply<T>| (0..count).map(|_| reply()).collect();
+        match self {
+            Self::NotLoaded => for_all(|| Reply::NotLoaded),
+            Self::Epoch(epoch) => (0..count).map(|_| Reply::Epoch(epoch)).collect(),
+            Self::Done(answers) => answers.into_iter().map(Reply::Done).collect(),
+        }
+    }
 }
 
 impl<T> Reply<T> {
@@ -62,6 +74,18 @@ impl Holds {
         event_id: &EventId,
         args: &impl Serialize,
     ) -> Result<Reply<T>, Error> {
+        self.links.run(verb, event_id, args).await
+    }
+}
+
+impl Links {
+    /// As [`Holds::run`].
+    pub(super) async fn run<T: DeserializeOwned>(
+        &self,
+        verb: &Verb,
+        event_id: &EventId,
+        args: &impl Serialize,
+    ) -> Result<Reply<T>, Error> {
         let request = rmp_serde::to_vec_named(args).map_err(Error::corrupt)?;
         let prepare = |incarnation: &Incarnation| {
             let mut invocation = verb.0.prepare_invoke();
@@ -71,7 +95,7 @@ impl Holds {
             invocation.arg(&request).arg(&incarnation.0);
             invocation
         };
-        let answer: Vec<u8> = self.links.invoke(event_id.as_str(), prepare).await?;
+        let answer: Vec<u8> = self.invoke(event_id.as_str(), prepare).await?;
         rmp_serde::from_slice(&answer).map_err(Error::corrupt)
     }
 }

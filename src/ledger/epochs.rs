@@ -41,6 +41,8 @@ impl Ledger {
     /// read after it, in the same transaction, is all that the old epoch will
     /// ever have sold.
     ///
+    /// `now_ms` is Redis' clock, by which holds run out.
+    ///
     /// # Errors
     /// [`Refusal::EventNotFound`].
     pub async fn begin_epoch(
@@ -48,6 +50,7 @@ impl Ledger {
         event_id: &EventId,
         at_least: Epoch,
         incarnation: &str,
+        now_ms: i64,
     ) -> Result<Foundation, Error> {
         const BEGIN: &str = concat!(
             "-- begin_epoch
@@ -67,7 +70,7 @@ impl Ledger {
         const HOLDS: &str = concat!(
             "-- begin_epoch: holds\nSELECT ",
             hold_columns!(),
-            " FROM holds h WHERE h.event_id = $1 AND h.expire_time > clock_timestamp()
+            " FROM holds h WHERE h.event_id = $1 AND h.expire_time > to_timestamp($2::int8 / 1e3)
                 AND NOT EXISTS (SELECT FROM hold_outcomes o
                     WHERE o.event_id = h.event_id AND o.hold_id = h.hold_id)
             ORDER BY h.epoch, h.seq"
@@ -80,13 +83,11 @@ impl Ledger {
             WHERE event_id = $1 AND end_time > now() - $2 * interval '1 second'
             ORDER BY end_time DESC LIMIT $3"
         );
-        let at_least = to_i64(at_least.0);
         self.run_tx(|tx| {
             async move {
                 let id = event_id.as_str();
-                let begun = tx.query_opt(BEGIN, &[&id, &at_least, &incarnation]).await?;
+                let begun = tx.query_opt(BEGIN, &[&id, &to_i64(at_least.0), &incarnation]).await?;
                 let begun = begun.ok_or_else(|| Refusal::EventNotFound(event_id.clone()))?;
-                let blocked = tx.query(BLOCKED, &[&id]).await?;
                 let (mut sold, mut owned) = (Vec::new(), HashMap::new());
                 for row in tx.query(SOLD, &[&id]).await? {
                     *owned.entry(parse(row.get(2))?).or_default() += 1;
@@ -94,8 +95,9 @@ impl Ledger {
                         sold.push((SeatIndex(to_u32(seat)), HoldId(row.get::<_, Uuid>(1))));
                     }
                 }
+                let blocked = tx.query(BLOCKED, &[&id]).await?;
                 let areas = tx.query(AREAS, &[&id]).await?;
-                let holds = tx.query(HOLDS, &[&id]).await?;
+                let holds = tx.query(HOLDS, &[&id, &now_ms]).await?;
                 let kept = ENDED_HOLD_KEPT.as_secs_f64();
                 let ended = tx.query(ENDED, &[&id, &kept, &MAX_ENDED_LOADED]).await?;
                 Ok(Foundation {

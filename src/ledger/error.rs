@@ -3,6 +3,7 @@
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
 
+use crate::batch::Unanswered;
 use crate::domain::Refusal;
 
 /// A call to Postgres that has no answer to give.
@@ -17,6 +18,12 @@ pub enum Error {
     /// The statement was sent and its answer did not come.
     #[error("Postgres did not answer")]
     Unknown(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Nothing was changed: too many calls wait.
+    #[error("too many calls wait for Postgres")]
+    Busy,
+    /// A statement that others made with theirs was given up.
+    #[error("the call to Postgres was given up")]
+    GivenUp,
     /// Nothing was changed: another transaction stood in the way. Worth
     /// another try at once.
     #[error("lost a race against another transaction")]
@@ -99,5 +106,14 @@ fn is_io(error: &tokio_postgres::Error) -> bool {
 impl From<PoolError> for Error {
     fn from(error: PoolError) -> Self {
         Self::Unreachable(error.into())
+    }
+}
+
+impl From<Unanswered> for Error {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Full => Self::Busy,
+            Unanswered::GivenUp => Self::GivenUp,
+        }
     }
 }

@@ -1,19 +1,23 @@
 //! The journal: the holds of each event's log, in Postgres.
 
-use std::fmt::Write as _;
+use std::{collections::HashMap, fmt::Write as _, sync::Arc};
 
-use tokio_postgres::Row;
+use deadpool_postgres::Pool;
+use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
 use super::{
     Error, Ledger,
     columns::{parse, position, to_i64, to_u32},
     outcomes::outcome_from_row,
+    session::one_query,
 };
+use crate::batch::Batcher;
 use crate::domain::{
-    AreaHolding, AreaIndex, EventId, HoldId, HoldRecord, HoldState, Outcome, Position, Refusal,
-    SeatIndex,
+    AreaHolding, AreaIndex, Epoch, EventId, HoldId, HoldRecord, HoldState, Outcome, Position,
+    Refusal, SeatIndex,
 };
+use crate::limits::{MAX_HOLDS_PER_STATEMENT, MAX_HOLDS_WAITING};
 
 /// A hold from the journal.
 #[derive(Debug, Clone)]
@@ -34,6 +38,8 @@ pub struct JournalBatch {
     pub holds: Vec<(Position, HoldId, HoldRecord)>,
     /// Holds that were expired in passing.
     pub expired: Vec<HoldId>,
+    /// Holds that were undone, and not made again since.
+    pub undone: Vec<(Position, HoldId)>,
 }
 
 /// The columns that [`hold_from_row`] reads.
@@ -47,24 +53,17 @@ macro_rules! hold_columns {
 }
 pub(super) use hold_columns;
 
-/// A hold id is used once for ever: a row of an earlier use stays as it is. The
-/// fence keeps out what was read before the event was built anew: whoever asked
-/// for such a hold since then was told that there is none.
-const WRITE_JOURNAL: &str = "-- write_journal
-    WITH fence AS MATERIALIZED (
-        SELECT FROM events WHERE event_id = $1 AND epoch = $4 FOR SHARE
-    ), moved AS (
-        UPDATE journal_cursors SET epoch = $4, seq = $5, update_time = now()
-        FROM fence WHERE event_id = $1 AND epoch = $2 AND seq = $3 RETURNING 1
-    ), written AS (
-        INSERT INTO holds (hold_id, event_id, holder_id, fingerprint, create_time,
+/// Writes holds where `allowed` has a row. What stands already is only moved on
+/// in its log's order; a row of an earlier use of the id stays as it is.
+macro_rules! write_holds {
+    () => {
+        "INSERT INTO holds (hold_id, event_id, holder_id, fingerprint, create_time,
             expire_time, seat_indexes, area_indexes, area_quantities, area_at_first,
             epoch, seq)
         SELECT id, $1, holder, print, to_timestamp(made / 1e3), to_timestamp(ends / 1e3),
             seats::int[], areas::int[], quantities::int[], at_first::int[], at_epoch, at_seq
-        FROM moved, unnest($6::uuid[], $7::text[], $8::text[], $9::int8[],
-            $10::int8[], $11::text[], $12::text[], $13::text[], $14::text[],
-            $15::int8[], $16::int8[])
+        FROM allowed, unnest($3::uuid[], $4::text[], $5::text[], $6::int8[], $7::int8[],
+            $8::text[], $9::text[], $10::text[], $11::text[], $12::int8[], $13::int8[])
             AS t (id, holder, print, made, ends, seats, areas, quantities, at_first,
                 at_epoch, at_seq)
         ORDER BY id
@@ -73,12 +72,167 @@ const WRITE_JOURNAL: &str = "-- write_journal
             area_quantities = excluded.area_quantities, epoch = excluded.epoch,
             seq = excluded.seq
         WHERE holds.fingerprint = excluded.fingerprint
-    ), ended AS (
+            AND (holds.epoch, holds.seq) < (excluded.epoch, excluded.seq)"
+    };
+}
+
+/// The fence keeps out what was read before the event was built anew: whoever
+/// asked for such a hold since then was told that there is none.
+const WRITE_JOURNAL: &str = concat!(
+    "-- write_journal
+    WITH fence AS MATERIALIZED (
+        SELECT FROM events WHERE event_id = $1 AND epoch = $2 FOR SHARE
+    ), allowed AS (
+        UPDATE journal_cursors SET epoch = $2, seq = $14, update_time = now()
+        FROM fence WHERE event_id = $1 AND epoch = $15 AND seq = $16 RETURNING 1
+    ), written AS (",
+    write_holds!(),
+    "), ended AS (
         INSERT INTO hold_outcomes (hold_id, event_id, outcome)
-        SELECT id, $1, 'expired' FROM moved, unnest($17::uuid[]) AS id ORDER BY id
+        SELECT id, $1, 'expired' FROM allowed, unnest($17::uuid[]) AS id ORDER BY id
         ON CONFLICT (event_id, hold_id) DO NOTHING
+    ), undone AS (
+        DELETE FROM holds USING allowed, unnest($18::uuid[], $19::int8[]) AS t (id, at_seq)
+        WHERE event_id = $1 AND hold_id = id AND (epoch, seq) < ($2, at_seq)
     )
-    SELECT count(*) FROM moved";
+    SELECT count(*) FROM allowed"
+);
+
+/// Answers also which of the ids were used before: by a hold that has ended, or
+/// with other content.
+const JOURNAL_HOLDS: &str = concat!(
+    "-- journal_holds
+    WITH allowed AS MATERIALIZED (
+        SELECT FROM events WHERE event_id = $1 AND epoch = $2 FOR SHARE
+    ), written AS (",
+    write_holds!(),
+    ")
+    SELECT (SELECT count(*) FROM allowed), ARRAY(
+        SELECT hold_id FROM hold_outcomes WHERE event_id = $1 AND hold_id = ANY($3)
+        UNION ALL
+        SELECT hold_id FROM holds JOIN unnest($3::uuid[], $5::text[]) AS t (id, print)
+            ON hold_id = id AND fingerprint <> print
+        WHERE event_id = $1)"
+);
+
+/// What became of a hold that was to be journaled before its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Journaled {
+    /// It outlives Redis now.
+    Written,
+    /// Its id was used before: by a hold that has ended, or with other content.
+    Used,
+    /// Nothing was written: the event is not in this epoch any more.
+    Fenced,
+}
+
+/// Holds of one event that are to be journaled at the same time go in one
+/// statement.
+pub(super) type JournalBatcher =
+    Batcher<(EventId, Epoch), (HoldId, HoldRecord), Result<Journaled, Arc<Error>>>;
+
+pub(super) fn batcher(pool: &Pool) -> Arc<JournalBatcher> {
+    let pool = pool.clone();
+    Batcher::new(MAX_HOLDS_PER_STATEMENT, MAX_HOLDS_WAITING, move |(event_id, epoch), holds| {
+        let pool = pool.clone();
+        async move {
+            let ids: Vec<_> = holds.iter().map(|(hold_id, _): &(HoldId, _)| *hold_id).collect();
+            match journal_holds(&pool, &event_id, epoch, holds).await.map_err(Arc::new) {
+                Ok(Some(used)) => {
+                    let is_used = |id: &HoldId| used.contains(&id.0);
+                    let journaled =
+                        |id| if is_used(id) { Journaled::Used } else { Journaled::Written };
+                    ids.iter().map(|id| Ok(journaled(id))).collect()
+                }
+                Ok(None) => vec![Ok(Journaled::Fenced); ids.len()],
+                Err(error) => vec![Err(error); ids.len()],
+            }
+        }
+    })
+}
+
+/// Journals holds; answers which ids were used before, or `None` where the
+/// event is in another epoch.
+async fn journal_holds(
+    pool: &Pool,
+    event_id: &EventId,
+    epoch: Epoch,
+    holds: Vec<(HoldId, HoldRecord)>,
+) -> Result<Option<Vec<Uuid>>, Error> {
+    // One that is asked for twice at once, once: as it was last.
+    let mut latest = HashMap::new();
+    for (hold_id, record) in holds {
+        let at = Position { epoch, seq: record.seq };
+        latest
+            .entry(hold_id)
+            .and_modify(|known: &mut (Position, HoldId, HoldRecord)| {
+                if known.0 < at {
+                    *known = (at, hold_id, record.clone());
+                }
+            })
+            .or_insert((at, hold_id, record));
+    }
+    let columns = HoldColumns::new(&latest.into_values().collect::<Vec<_>>());
+    let (event_id, epoch) = (event_id.as_str(), to_i64(epoch.0));
+    let mut params: Vec<&(dyn ToSql + Sync)> = vec![&event_id, &epoch];
+    params.extend(columns.params());
+    let rows = one_query(pool, JOURNAL_HOLDS, &params).await?;
+    Ok((rows[0].get::<_, i64>(0) == 1).then(|| rows[0].get(1)))
+}
+
+/// Holds as the columns of [`write_holds`], from `$3` on.
+struct HoldColumns {
+    ids: Vec<Uuid>,
+    /// Holder, fingerprint.
+    names: [Vec<String>; 2],
+    /// Made, run out.
+    times: [Vec<i64>; 2],
+    /// Seats; areas, units now, units at first.
+    items: [Vec<String>; 4],
+    /// Epoch, seq.
+    position: [Vec<i64>; 2],
+}
+
+impl HoldColumns {
+    fn new(holds: &[(Position, HoldId, HoldRecord)]) -> Self {
+        let text = |of: fn(&HoldRecord) -> String| -> Vec<String> {
+            holds.iter().map(|(.., record)| of(record)).collect()
+        };
+        let time = |of: fn(&HoldRecord) -> i64| -> Vec<i64> {
+            holds.iter().map(|(.., record)| of(record)).collect()
+        };
+        let areas = |of: fn(&AreaHolding) -> u32| -> Vec<String> {
+            holds.iter().map(|(.., record)| array(record.areas.iter().map(of))).collect()
+        };
+        Self {
+            ids: holds.iter().map(|(_, hold_id, _)| hold_id.0).collect(),
+            names: [
+                text(|record| record.holder_id.to_string()),
+                text(|record| record.fingerprint.clone()),
+            ],
+            times: [time(|record| record.created_ms), time(|record| record.expires_ms)],
+            items: [
+                text(|record| array(record.seats.iter().map(|seat| seat.0))),
+                areas(|holding| holding.area.0),
+                areas(|holding| holding.quantity),
+                areas(|holding| holding.at_first),
+            ],
+            position: [
+                holds.iter().map(|(at, ..)| to_i64(at.epoch.0)).collect(),
+                holds.iter().map(|(at, ..)| to_i64(at.seq)).collect(),
+            ],
+        }
+    }
+
+    fn params(&self) -> Vec<&(dyn ToSql + Sync)> {
+        let mut params: Vec<&(dyn ToSql + Sync)> = vec![&self.ids];
+        params.extend(self.names.iter().map(|column| column as &(dyn ToSql + Sync)));
+        params.extend(self.times.iter().map(|column| column as &(dyn ToSql + Sync)));
+        params.extend(self.items.iter().map(|column| column as &(dyn ToSql + Sync)));
+        params.extend(self.position.iter().map(|column| column as &(dyn ToSql + Sync)));
+        params
+    }
+}
 
 impl Ledger {
     /// How far the journal has followed an event's log.
@@ -97,44 +251,32 @@ impl Ledger {
         event_id: &EventId,
         batch: &JournalBatch,
     ) -> Result<bool, Error> {
-        let holds = &batch.holds;
-        let column = |of: fn(&HoldRecord) -> String| -> Vec<String> {
-            holds.iter().map(|(.., record)| of(record)).collect()
-        };
-        let areas = |of: fn(&AreaHolding) -> u32| -> Vec<String> {
-            holds.iter().map(|(.., record)| array(record.areas.iter().map(of))).collect()
-        };
-        let ids: Vec<Uuid> = holds.iter().map(|(_, hold_id, _)| hold_id.0).collect();
-        let made: Vec<_> = holds.iter().map(|(.., record)| record.created_ms).collect();
-        let ends: Vec<_> = holds.iter().map(|(.., record)| record.expires_ms).collect();
-        let epochs: Vec<_> = holds.iter().map(|(at, ..)| to_i64(at.epoch.0)).collect();
-        let seqs: Vec<_> = holds.iter().map(|(at, ..)| to_i64(at.seq)).collect();
+        let columns = HoldColumns::new(&batch.holds);
         let expired: Vec<Uuid> = batch.expired.iter().map(|hold_id| hold_id.0).collect();
-        let rows = self
-            .query(
-                WRITE_JOURNAL,
-                &[
-                    &event_id.as_str(),
-                    &to_i64(batch.from.epoch.0),
-                    &to_i64(batch.from.seq),
-                    &to_i64(batch.to.epoch.0),
-                    &to_i64(batch.to.seq),
-                    &ids,
-                    &column(|record| record.holder_id.to_string()),
-                    &column(|record| record.fingerprint.clone()),
-                    &made,
-                    &ends,
-                    &column(|record| array(record.seats.iter().map(|seat| seat.0))),
-                    &areas(|holding| holding.area.0),
-                    &areas(|holding| holding.quantity),
-                    &areas(|holding| holding.at_first),
-                    &epochs,
-                    &seqs,
-                    &expired,
-                ],
-            )
-            .await?;
+        let undone: Vec<Uuid> = batch.undone.iter().map(|(_, hold_id)| hold_id.0).collect();
+        let undone_at: Vec<_> = batch.undone.iter().map(|(at, _)| to_i64(at.seq)).collect();
+        let (event_id, epoch) = (event_id.as_str(), to_i64(batch.to.epoch.0));
+        let (to, from) = (to_i64(batch.to.seq), batch.from);
+        let (from_epoch, from_seq) = (to_i64(from.epoch.0), to_i64(from.seq));
+        let mut params: Vec<&(dyn ToSql + Sync)> = vec![&event_id, &epoch];
+        params.extend(columns.params());
+        params.extend([&to as &(dyn ToSql + Sync), &from_epoch, &from_seq, &expired]);
+        params.extend([&undone as &(dyn ToSql + Sync), &undone_at]);
+        let rows = self.query(WRITE_JOURNAL, &params).await?;
         Ok(rows[0].get::<_, i64>(0) == 1)
+    }
+
+    /// Journals a hold as it is, and waits until that is durable.
+    pub async fn journal_hold(
+        &self,
+        event_id: &EventId,
+        epoch: Epoch,
+        hold_id: HoldId,
+        record: &HoldRecord,
+    ) -> Result<Journaled, Arc<Error>> {
+        let key = (event_id.clone(), epoch);
+        let asked = self.journal_batcher.ask(key, (hold_id, record.clone())).await;
+        asked.map_err(|unanswered| Arc::new(Error::from(unanswered)))?
     }
 
     /// A hold, and how it ended, if it has.
@@ -182,6 +324,8 @@ pub(super) fn hold_from_row(row: &Row) -> Result<(HoldId, HoldRecord), Error> {
             })
             .collect(),
         order_id: None,
+        seq: 0,
+        asked: 0,
     };
     Ok((HoldId(row.get(0)), record))
 }

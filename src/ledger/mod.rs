@@ -24,13 +24,19 @@ pub use epochs::Foundation;
 pub use error::Error;
 pub use events::{ActiveEvent, Created, SizedEvent, StoredEvent};
 pub use growth::Growth;
-pub use journal::{JournalBatch, JournaledHold};
+pub use journal::{JournalBatch, Journaled, JournaledHold};
 pub use outbox::{Task, TaskKind};
 pub use session::{RebuildLock, Settings};
+
+use std::sync::Arc;
+
+use journal::JournalBatcher;
 
 /// The way to Postgres: a pool whose sessions give up in bounded time.
 pub struct Ledger {
     pool: deadpool_postgres::Pool,
     /// One session, for probes alone.
     probes: deadpool_postgres::Pool,
+    /// Holds that are to be journaled at the same time.
+    journal_batcher: Arc<JournalBatcher>,
 }

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::timeout;
 use tokio_postgres::{Config, NoTls, Row, types::ToSql};
 
-use super::{Error, Ledger};
+use super::{Error, Ledger, journal};
 use crate::domain::EventId;
 use crate::limits::{
     MAX_TRANSACTION_ATTEMPTS, POSTGRES_CONNECT_TIMEOUT, POSTGRES_IDLE_IN_TRANSACTION_TIMEOUT,
@@ -53,7 +53,8 @@ impl Ledger {
             .application_name("holdfast")
             .connect_timeout(POSTGRES_CONNECT_TIMEOUT)
             .tcp_user_timeout(ANSWER_TIMEOUT);
-        Ok(Self { pool: pool(&config, settings.pool_size)?, probes: pool(&config, 1)? })
+        let (probes, pool) = (pool(&config, 1)?, pool(&config, settings.pool_size)?);
+        Ok(Self { journal_batcher: journal::batcher(&pool), pool, probes })
     }
 
     /// Ends the sessions that nobody uses, and opens no more.
@@ -178,7 +179,11 @@ async fn session(pool: &Pool) -> Result<Object, Error> {
     Ok(Box::pin(pool.get()).await?)
 }
 
-async fn one_query(pool: &Pool, sql: &str, params: Params<'_>) -> Result<Vec<Row>, Error> {
+pub(super) async fn one_query(
+    pool: &Pool,
+    sql: &str,
+    params: Params<'_>,
+) -> Result<Vec<Row>, Error> {
     let client = session(pool).await?;
     let answer = Box::pin(async {
         let statement = client.prepare_cached(sql).await?;

@@ -51,7 +51,8 @@ async fn the_cursor_passes_every_entry() {
     futures_util::future::join_all(rounds).await;
     let mut redis = stage.stores.redis().await;
     let seq: i64 = redis.hget("hf:{event}:meta", "seq").await.unwrap();
-    assert_eq!(seq, 3_000);
+    // Holds that are asked for at once share an entry.
+    assert!((1_650..=3_000).contains(&seq), "{seq}");
     let postgres = stage.stores.postgres().await;
     eventually("the cursor is at the end", async || {
         let sql = "SELECT seq FROM journal_cursors WHERE event_id = $1";
@@ -90,7 +91,8 @@ async fn what_was_read_before_a_loss_is_not_written_after_it() {
     let made = entries.iter().flat_map(|entry| {
         entry.holds.iter().map(|(hold_id, record)| (entry.position, *hold_id, record.clone()))
     });
-    let batch = JournalBatch { from, to, holds: made.collect(), expired: Vec::new() };
+    let batch =
+        JournalBatch { from, to, holds: made.collect(), expired: Vec::new(), undone: Vec::new() };
     assert_eq!(batch.holds.len(), 1);
 
     let mut redis = stage.stores.redis().await;

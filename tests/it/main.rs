@@ -27,6 +27,7 @@ mod extend_hold;
 mod get_hold;
 mod get_seat_map;
 mod hold;
+mod hold_durability;
 mod house;
 mod journal_holds;
 mod list_events;

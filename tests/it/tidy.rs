@@ -36,15 +36,15 @@ const ROOMS: [(&str, &[&str]); 13] = [
     ("jobs", &["flow", "health", "telemetry"]),
     ("flow", &["domain", "holds", "ledger", "feed"]),
     ("feed", &["domain", "holds"]),
-    ("holds", &["domain"]),
-    ("ledger", &["domain"]),
+    ("holds", &["batch", "domain"]),
+    ("ledger", &["batch", "domain"]),
     ("domain", &[]),
     ("config", &["telemetry"]),
     ("limits", &[]),
 ];
 
 /// Rooms that use no other.
-const PLAIN: [&str; 3] = ["health", "telemetry", "proto"];
+const PLAIN: [&str; 4] = ["batch", "health", "telemetry", "proto"];
 
 /// Crates that are at home in some rooms only.
 const HOMES: [(&str, &[&str]); 8] = [

@@ -20,8 +20,7 @@ local longest = hold[CREATED] + max_hold_ms - now
 if request.ttl_ms > longest then return done({TtlTooLong = math.max(longest, 0)}) end
 
 hold[EXPIRES] = now + request.ttl_ms
-put(request.hold_id, hold)
+changed_hold(request.hold_id, hold)
 redis.call('ZADD', DUE, hold[EXPIRES], request.hold_id)
-change.holds[1] = {request.hold_id, hold}
 log_change()
 return done({Extended = hold})

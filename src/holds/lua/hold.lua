@@ -1,140 +1,163 @@
 #!lua
--- Hold: takes seats and area units for a holder, all of them or none.
+-- Hold: takes seats and area units for holders; each hold gets all of its items
+-- or none. One call carries what was asked for at the same time, in order.
 --
--- Input:  hold_id, holder, fingerprint, ttl_ms (nil: the event's), seats,
---         areas ({area, quantity} each).
--- Output: {Held = record}, new or made by the same request before; or
+-- Input:  scan; holds: {hold_id, holder, fingerprint, ttl_ms (nil: the
+--         event's), seats, areas ({area, quantity} each)} each.
+-- Output: for each {Held = record}, new or made by the same request before; or
 --         Reused, {Ended = record}, {NotOnSale = state}, {TtlTooLong = ms},
 --         {LimitPerHold = limit}, {Unavailable = {{seat, status}, ...}},
 --         {Insufficient = {{area, available}, ...}},
 --         {LimitPerHolder = {limit, used}}, or Backlog: more holds have run
 --         out than this script looks through; end them and ask again.
--- Events: holds that ran out and stood in the way expire; the hold is made.
+-- Events: holds that ran out and stood in the way expire; the holds are made.
 
 local refused = fenced_off()
 if refused then return refused end
-local id, holder = request.hold_id, request.holder
-
--- The same request again has the same answer, whatever has changed since.
-local known = hold_of(id)
-if known then
-  if known[FINGERPRINT] ~= request.fingerprint or known[HOLDER] ~= holder then
-    return done('Reused')
-  end
-  local _, state = find(id, holder)
-  if state == ACTIVE or state == CONFIRMING or state == CONFIRMED then
-    return done({Held = known})
-  end
-  known[STATE] = state
-  return done({Ended = known})
-end
 
 -- What the event allows.
 local rules = redis.call('HMGET', META, 'state', 'hold_ttl_ms', 'max_hold_ms',
-  'max_units_per_hold', 'max_units_per_holder')
-if rules[1] ~= 'ON_SALE' then return done({NotOnSale = rules[1]}) end
-local ttl_ms = request.ttl_ms or tonumber(rules[2])
-local max_hold_ms = tonumber(rules[3])
-if ttl_ms > max_hold_ms then return done({TtlTooLong = max_hold_ms}) end
+  'max_units_per_hold', 'max_units_per_holder', 'journaled')
+local max_hold_ms, max_units_per_hold = tonumber(rules[3]), tonumber(rules[4])
+local max_units_per_holder, journaled = tonumber(rules[5]), rules[6] == '1'
 
-local hold = {holder, request.fingerprint, ACTIVE, now, now + ttl_ms, 0, request.seats, {}, ''}
-for i, part in ipairs(request.areas) do
-  hold[AREAS_HELD][i] = {part[1], part[2], part[2]}
+-- The same request again has the same answer, whatever has changed since.
+local function asked_again(asked, known)
+  if known[FINGERPRINT] ~= asked.fingerprint or known[HOLDER] ~= asked.holder then
+    return 'Reused'
+  end
+  local _, state = find(asked.hold_id, asked.holder)
+  if state == ACTIVE and known[ASKED] > 0 then
+    -- Whoever asked before may be answered: see undo_hold.
+    known[ASKED] = known[ASKED] + 1
+    put(asked.hold_id, known)
+  end
+  if state == ACTIVE or state == CONFIRMING or state == CONFIRMED then
+    return {Held = known}
+  end
+  known[STATE] = state
+  return {Ended = known}
 end
-local asked = unit_count(hold)
-local max_units_per_hold = tonumber(rules[4])
-if asked > max_units_per_hold then return done({LimitPerHold = max_units_per_hold}) end
 
--- Holds that ran out and stand in the way: they will be freed whole.
-local doomed, doomed_ids = {}, {}
-local function doom(doomed_id, doomed_hold)
-  if not doomed[doomed_id] then
-    doomed[doomed_id] = doomed_hold
-    doomed_ids[#doomed_ids + 1] = doomed_id
+-- Holds that ran out and stand in a hold's way: they will be freed whole.
+local Doomed = {}
+Doomed.__index = Doomed
+
+function Doomed:add(id, hold)
+  if not self.holds[id] then
+    self.holds[id] = hold
+    self.ids[#self.ids + 1] = id
   end
 end
 
-local unavailable = {}
-if #request.seats > 0 then
-  for i, value in ipairs(redis.call('HMGET', SEATS, unpack(request.seats))) do
+-- Adds those that have the seats; answers which seats are not to be had.
+function Doomed:add_owners(seats)
+  local unavailable = {}
+  if #seats == 0 then return unavailable end
+  for i, value in ipairs(redis.call('HMGET', SEATS, unpack(seats))) do
     if value then
       local status, owner = value:sub(1, 1), value:sub(2)
       local other, state
       if status == HELD then
-        other = doomed[owner] or hold_of(owner)
+        other = self.holds[owner] or hold_of(owner)
         state = other and other[STATE]
       end
       if other and state == ACTIVE and other[EXPIRES] <= now then
-        doom(owner, other)
+        self:add(owner, other)
       elseif other or status ~= HELD then
-        unavailable[#unavailable + 1] = {request.seats[i], status}
+        unavailable[#unavailable + 1] = {seats[i], status}
       end -- A seat whose hold is gone from Redis is nobody's.
     end
   end
+  return unavailable
 end
-if #unavailable > 0 then return done({Unavailable = unavailable}) end
 
--- What the doomed holds will give back counts as free.
-local function freed_units(area)
-  local sum = 0
-  for _, doomed_hold in pairs(doomed) do
-    for _, part in ipairs(doomed_hold[AREAS_HELD]) do
-      if part[AREA] == area then sum = sum + part[QUANTITY] end
-    end
+-- Adds the first that have run out, whatever they have; answers how many those
+-- are.
+function Doomed:add_due(limit)
+  local due = redis.call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, limit)
+  for _, id in ipairs(due) do
+    local hold = hold_of(id)
+    if hold and hold[STATE] == ACTIVE and hold[EXPIRES] <= now then self:add(id, hold) end
   end
-  return sum
+  return #due
 end
-local function short_areas()
+
+-- The areas that have too little, counting what the doomed will give back.
+function Doomed:short_areas(areas)
   local short = {}
-  for _, part in ipairs(request.areas) do
-    local free = tonumber(redis.call('HGET', AREAS, 'f' .. part[1])) or 0
-    local available = free + freed_units(part[1])
+  for _, part in ipairs(areas) do
+    local available = tonumber(redis.call('HGET', AREAS, 'f' .. part[1])) or 0
+    for _, hold in pairs(self.holds) do
+      for _, theirs in ipairs(hold[AREAS_HELD]) do
+        if theirs[AREA] == part[1] then available = available + theirs[QUANTITY] end
+      end
+    end
     if available < part[2] then short[#short + 1] = {part[1], available} end
   end
   return short
 end
-local max_units_per_holder = tonumber(rules[5])
-local function units_used()
+
+-- Units that the holder has, without what the doomed will give back.
+function Doomed:units_used(holder)
   if max_units_per_holder == 0 then return 0 end
   local used = tonumber(redis.call('HGET', HOLDERS, holder)) or 0
-  for _, doomed_hold in pairs(doomed) do
-    if doomed_hold[HOLDER] == holder then used = used - unit_count(doomed_hold) end
+  for _, hold in pairs(self.holds) do
+    if hold[HOLDER] == holder then used = used - unit_count(hold) end
   end
   return used
 end
-local function over_holder_limit()
-  return max_units_per_holder > 0 and units_used() + asked > max_units_per_holder
+
+local function take(asked, hold)
+  local taken = {}
+  for _, seat in ipairs(asked.seats) do
+    taken[#taken + 1] = seat
+    taken[#taken + 1] = HELD .. asked.hold_id
+  end
+  if #taken > 0 then redis.call('HSET', SEATS, unpack(taken)) end
+  changed_seats(HELD, asked.seats)
+  for _, part in ipairs(asked.areas) do take_area(part[1], part[2]) end
+  count_units(asked.holder, unit_count(hold))
+  changed_hold(asked.hold_id, hold)
+  redis.call('ZADD', DUE, hold[EXPIRES], asked.hold_id)
 end
 
-if #short_areas() > 0 or over_holder_limit() then
-  local due = redis.call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, request.scan)
-  for _, due_id in ipairs(due) do
-    local due_hold = hold_of(due_id)
-    if due_hold and due_hold[STATE] == ACTIVE and due_hold[EXPIRES] <= now then
-      doom(due_id, due_hold)
+local function hold(asked)
+  local known = hold_of(asked.hold_id)
+  if known then return asked_again(asked, known) end
+  if rules[1] ~= 'ON_SALE' then return {NotOnSale = rules[1]} end
+  local ttl_ms = asked.ttl_ms or tonumber(rules[2])
+  if ttl_ms > max_hold_ms then return {TtlTooLong = max_hold_ms} end
+  local made = {asked.holder, asked.fingerprint, ACTIVE, now, now + ttl_ms, 0, asked.seats, {},
+    '', 0, journaled and 1 or 0}
+  for i, part in ipairs(asked.areas) do made[AREAS_HELD][i] = {part[1], part[2], part[2]} end
+  local units = unit_count(made)
+  if units > max_units_per_hold then return {LimitPerHold = max_units_per_hold} end
+
+  local doomed = setmetatable({holds = {}, ids = {}}, Doomed)
+  local unavailable = doomed:add_owners(asked.seats)
+  if #unavailable > 0 then return {Unavailable = unavailable} end
+  local function over_limit()
+    return max_units_per_holder > 0
+      and doomed:units_used(asked.holder) + units > max_units_per_holder
+  end
+  if #doomed:short_areas(asked.areas) > 0 or over_limit() then
+    local seen = doomed:add_due(request.scan)
+    local short = doomed:short_areas(asked.areas)
+    if #short > 0 or over_limit() then
+      if seen == request.scan then return 'Backlog' end
+      if #short > 0 then return {Insufficient = short} end
+      return {LimitPerHolder = {max_units_per_holder, doomed:units_used(asked.holder)}}
     end
   end
-  local short = short_areas()
-  if #short > 0 or over_holder_limit() then
-    if #due == request.scan then return done('Backlog') end
-    if #short > 0 then return done({Insufficient = short}) end
-    return done({LimitPerHolder = {max_units_per_holder, units_used()}})
-  end
+
+  -- Every check is done: from here only writes.
+  for _, id in ipairs(doomed.ids) do expire_in_passing(id, doomed.holds[id]) end
+  take(asked, made)
+  return {Held = made}
 end
 
--- Every check is done: from here only writes.
-for _, doomed_id in ipairs(doomed_ids) do expire_in_passing(doomed_id, doomed[doomed_id]) end
-local taken = {}
-for _, seat in ipairs(request.seats) do
-  taken[#taken + 1] = seat
-  taken[#taken + 1] = HELD .. id
-end
-if #taken > 0 then redis.call('HSET', SEATS, unpack(taken)) end
-changed_seats(HELD, request.seats)
-for _, part in ipairs(request.areas) do take_area(part[1], part[2]) end
-count_units(holder, asked)
-put(id, hold)
-redis.call('ZADD', DUE, hold[EXPIRES], id)
-change.holds[1] = {id, hold}
+local answers = {}
+for i, asked in ipairs(request.holds) do answers[i] = hold(asked) end
 log_change()
-return done({Held = hold})
+return done(answers)

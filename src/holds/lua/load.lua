@@ -31,6 +31,6 @@ for _, ended in ipairs(request.ended) do put(ended[1], ended[2]) end
 redis.call('HSET', META, 'incarnation', incarnation, 'epoch', request.epoch, 'seq', 0, 'revision', request.rules[1],
   'state', request.rules[2], 'hold_ttl_ms', request.rules[3], 'max_hold_ms', request.rules[4],
   'max_units_per_hold', request.rules[5], 'max_units_per_holder', request.rules[6],
-  'seat_count', request.seat_count)
+  'journaled', request.rules[7], 'seat_count', request.seat_count)
 redis.call('XADD', LOG, request.epoch .. '-0', 'at', now, 'reset', 1)
 return done('Loaded')

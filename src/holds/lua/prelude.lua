@@ -10,7 +10,7 @@ local request, incarnation = cmsgpack.unpack(ARGV[1]), ARGV[2]
 
 -- Positions in a hold's record.
 local HOLDER, FINGERPRINT, STATE, CREATED, EXPIRES, ENDED = 1, 2, 3, 4, 5, 6
-local SEATS_HELD, AREAS_HELD, ORDER = 7, 8, 9
+local SEATS_HELD, AREAS_HELD, ORDER, SEQ, ASKED = 7, 8, 9, 10, 11
 -- Positions in each of AREAS_HELD: the area, its units now, and at first.
 local AREA, QUANTITY, AT_FIRST = 1, 2, 3
 
@@ -69,8 +69,8 @@ end
 
 -- The change that a script makes, gathered while it is made and written to the
 -- log at its end: runs of seats that took a status, in order; areas touched;
--- holds as they are now; holds that expired in passing.
-local change = {seats = {}, areas = {}, touched = {}, holds = {}, expired = {}}
+-- holds as they are now; holds that expired in passing; holds that were undone.
+local change = {seats = {}, areas = {}, touched = {}, holds = {}, expired = {}, undone = {}}
 
 local function changed_seats(status, seats)
   if #seats > 0 then change.seats[#change.seats + 1] = {status, seats} end
@@ -92,6 +92,14 @@ local function free_seats(id, seats)
   end
   if #freed > 0 then redis.call('HDEL', SEATS, unpack(freed)) end
   changed_seats(AVAILABLE, freed)
+end
+
+-- Puts a hold that was made or changed; it remembers the log entry that says so.
+local function changed_hold(id, hold)
+  change.seq = change.seq or (tonumber(redis.call('HGET', META, 'seq')) + 1)
+  hold[SEQ] = change.seq
+  put(id, hold)
+  change.holds[#change.holds + 1] = {id, hold}
 end
 
 -- Ends a hold whose items go back on sale.
@@ -118,7 +126,7 @@ local function log_change(fields)
     change.areas[#change.areas + 1] = {area, tonumber(state[1]), tonumber(state[2])}
   end
   local entry = fields or {}
-  for _, part in ipairs({'seats', 'areas', 'holds', 'expired'}) do
+  for _, part in ipairs({'seats', 'areas', 'holds', 'expired', 'undone'}) do
     if #change[part] > 0 then
       entry[#entry + 1] = part
       entry[#entry + 1] = cmsgpack.pack(change[part])

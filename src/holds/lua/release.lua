@@ -46,7 +46,6 @@ free_seats(id, given)
 for _, part in ipairs(areas_given) do take_area(part[1], -part[2]) end
 hold[SEATS_HELD], hold[AREAS_HELD] = kept, areas_kept
 count_units(request.holder, unit_count(hold) - before)
-put(id, hold)
-change.holds[1] = {id, hold}
+changed_hold(id, hold)
 log_change()
 return done({Reduced = hold})

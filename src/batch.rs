@@ -1,0 +1,238 @@
+//! Makes one call of what many ask for at the same time.
+//!
+//! Each key has one call under way at most. Who asks while there is none makes
+//! it at once, alone; what is asked meanwhile waits, and becomes the next call.
+//! So an idle system adds no delay, and a busy one makes fewer, larger calls;
+//! there is no timer.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    future::Future,
+    hash::Hash,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unanswered {
+    /// It was not asked.
+    #[error("too many wait already")]
+    Full,
+    /// The call was given up; it may have been made.
+    #[error("the call was given up")]
+    GivenUp,
+}
+
+/// What a key and those who can be asked for it need to be.
+pub trait Plain: Send + 'static {}
+impl<T: Send + 'static> Plain for T {}
+
+/// Answers each ask of a key, in their order.
+type Call<K, Ask, Answer> =
+    Box<dyn Fn(K, Vec<Ask>) -> BoxFuture<'static, Vec<Answer>> + Send + Sync>;
+
+/// Those who wait, by what they wait for.
+pub struct Batcher<K, Ask, Answer> {
+    queues: Mutex<Queues<K, Ask, Answer>>,
+    call: Call<K, Ask, Answer>,
+    /// Asks of one call.
+    most: usize,
+    /// Asks that wait for one key.
+    bound: usize,
+}
+
+/// A key is in it as long as a call for it is under way.
+type Queues<K, Ask, Answer> = HashMap<K, VecDeque<(Ask, oneshot::Sender<Answer>)>>;
+
+impl<K: Clone + Eq + Hash + Plain, Ask: Plain, Answer: Plain> Batcher<K, Ask, Answer> {
+    /// Calls of `most` asks at most; `bound` asks wait for one key at most.
+    pub fn new<F: Future<Output = Vec<Answer>> + Send + 'static>(
+        most: usize,
+        bound: usize,
+        call: impl Fn(K, Vec<Ask>) -> F + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        let call: Call<K, Ask, Answer> = Box::new(move |key, asks| Box::pin(call(key, asks)));
+        Arc::new(Self { queues: Mutex::default(), call, most, bound })
+    }
+
+    /// Asks, in a call that may carry what others ask of the same key.
+    ///
+    /// # Errors
+    /// [`Unanswered`].
+    pub async fn ask(self: &Arc<Self>, key: K, ask: Ask) -> Result<Answer, Unanswered> {
+        let wait = {
+            let mut queues = self.lock();
+            match queues.get_mut(&key) {
+                None => {
+                    queues.insert(key.clone(), VecDeque::new());
+                    Err(ask)
+                }
+                Some(queue) if queue.len() >= self.bound => return Err(Unanswered::Full),
+                Some(queue) => {
+                    let (tell, answer) = oneshot::channel();
+                    queue.push_back((ask, tell));
+                    Ok(answer)
+                }
+            }
+        };
+        match wait {
+            Ok(answer) => answer.await.map_err(|_| Unanswered::GivenUp),
+            Err(ask) => {
+                let turn = Turn { batcher: self.clone(), key };
+                turn.call(vec![ask]).await.pop().ok_or(Unanswered::GivenUp)
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queues<K, Ask, Answer>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to make a key's calls. Whoever lets go of it, be it by going away
+/// or by a panic, leaves those who wait to a task of their own.
+struct Turn<K: Clone + Eq + Hash + Plain, Ask: Plain, Answer: Plain> {
+    batcher: Arc<Batcher<K, Ask, Answer>>,
+    key: K,
+}
+
+impl<K: Clone + Eq + Hash + Plain, Ask: Plain, Answer: Plain> Turn<K, Ask, Answer> {
+    fn call(&self, asks: Vec<Ask>) -> BoxFuture<'static, Vec<Answer>> {
+        (self.batcher.call)(self.key.clone(), asks)
+    }
+
+    /// Makes calls until nobody waits.
+    async fn serve(self) {
+        loop {
+            let (asks, tells): (Vec<_>, Vec<_>) = self.take().into_iter().unzip();
+            if asks.is_empty() {
+                return;
+            }
+            for (tell, answer) in tells.into_iter().zip(self.call(asks).await) {
+                // Who has gone away meanwhile needs no answer.
+                let _ = tell.send(answer);
+            }
+        }
+    }
+
+    /// What the next call carries: nothing for those who have gone away.
+    fn take(&self) -> Vec<(Ask, oneshot::Sender<Answer>)> {
+        let mut queues = self.batcher.lock();
+        let Some(queue) = queues.get_mut(&self.key) else { return Vec::new() };
+        queue.retain(|(_, tell)| !tell.is_closed());
+        let count = queue.len().min(self.batcher.most);
+        queue.drain(..count).collect()
+    }
+}
+
+impl<K: Clone + Eq + Hash + Plain, Ask: Plain, Answer: Plain> Drop for Turn<K, Ask, Answer> {
+    fn drop(&mut self) {
+        let mut queues = self.batcher.lock();
+        if queues.get(&self.key).is_none_or(VecDeque::is_empty) {
+            queues.remove(&self.key);
+            return;
+        }
+        drop(queues);
+        // Without a runtime nobody waits any more.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(Turn { batcher: self.batcher.clone(), key: self.key.clone() }.serve());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        sync::{Semaphore, mpsc},
+        task::yield_now,
+    };
+
+    use super::*;
+
+    type Stage = (Arc<Batcher<u8, u32, u32>>, mpsc::UnboundedReceiver<Vec<u32>>, Arc<Semaphore>);
+
+    /// A batcher whose calls tell what they carry, and wait to be let through.
+    fn stage(bound: usize) -> Stage {
+        let (tell, told) = mpsc::unbounded_channel();
+        let gate = Arc::new(Semaphore::new(0));
+        let through = gate.clone();
+        let batcher = Batcher::new(3, bound, move |_, asks: Vec<u32>| {
+            let (tell, through) = (tell.clone(), through.clone());
+            async move {
+                tell.send(asks.clone()).unwrap();
+                through.acquire().await.unwrap().forget();
+                assert!(!asks.contains(&666), "a call that fails");
+                asks.into_iter().map(|ask| ask * 10).collect()
+            }
+        });
+        (batcher, told, gate)
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_meanwhile_is_the_next_call() {
+        let (batcher, mut told, gate) = stage(10);
+        let ask = |key, ask| {
+            let batcher = batcher.clone();
+            tokio::spawn(async move { batcher.ask(key, ask).await })
+        };
+        let mut asked = vec![ask(1, 1)];
+        assert_eq!(told.recv().await.unwrap(), [1]);
+        asked.extend((2..=6).map(|number| ask(1, number)));
+        // Another key waits for nobody.
+        asked.push(ask(2, 7));
+        assert_eq!(told.recv().await.unwrap(), [7]);
+        gate.add_permits(10);
+        assert_eq!(told.recv().await.unwrap(), [2, 3, 4]);
+        assert_eq!(told.recv().await.unwrap(), [5, 6]);
+        for (answer, number) in asked.into_iter().zip(1..) {
+            assert_eq!(answer.await.unwrap(), Ok(number * 10));
+        }
+        while !batcher.lock().is_empty() {
+            yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn bounded_and_not_held_up_by_who_goes_away() {
+        let (batcher, mut told, gate) = stage(2);
+        let ask = |ask| {
+            let batcher = batcher.clone();
+            tokio::spawn(async move { batcher.ask(1, ask).await })
+        };
+        let first = ask(1);
+        assert_eq!(told.recv().await.unwrap(), [1]);
+        let (leaves, stays) = (ask(2), ask(3));
+        while batcher.lock()[&1].len() < 2 {
+            yield_now().await;
+        }
+        assert_eq!(batcher.ask(1, 4).await, Err(Unanswered::Full));
+        // One that waits goes away, then the one that makes the call.
+        leaves.abort();
+        let _ = leaves.await;
+        first.abort();
+        assert_eq!(told.recv().await.unwrap(), [3]);
+        gate.add_permits(1);
+        assert_eq!(stays.await.unwrap(), Ok(30));
+    }
+
+    #[tokio::test]
+    async fn a_call_that_fails_leaves_nobody_waiting() {
+        let (batcher, mut told, gate) = stage(10);
+        let ask = |ask| {
+            let batcher = batcher.clone();
+            tokio::spawn(async move { batcher.ask(1, ask).await })
+        };
+        let first = ask(1);
+        assert_eq!(told.recv().await.unwrap(), [1]);
+        let (bad, with_it) = (ask(666), ask(2));
+        gate.add_permits(2);
+        assert_eq!(first.await.unwrap(), Ok(10));
+        assert_eq!(bad.await.unwrap(), Err(Unanswered::GivenUp));
+        assert_eq!(with_it.await.unwrap(), Err(Unanswered::GivenUp));
+        gate.add_permits(1);
+        assert_eq!(ask(3).await.unwrap(), Ok(30));
+    }
+}
