@@ -9,8 +9,11 @@ pub mod proto;
 pub mod app;
 pub mod batch;
 pub mod config;
+pub mod failpoint;
 pub mod health;
 pub mod limits;
+#[cfg(feature = "mutants")]
+pub mod mutants;
 pub mod telemetry;
 
 pub mod grpc;
@@ -29,3 +32,6 @@ pub mod feed;
 pub mod jobs;
 
 pub mod dev;
+
+#[cfg(all(feature = "failpoints", not(debug_assertions)))]
+compile_error!("failpoints and mutants are for the chaos run, never for a release");

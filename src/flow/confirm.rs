@@ -8,6 +8,7 @@ use crate::{
         AreaUnits, Ended, EventId, HoldId, HoldRecord, HoldState, HolderId, Money, Order, OrderId,
         OrderState, Outcome, PaymentReference, Place, Refusal, Ticket, TicketId, Unsold,
     },
+    failpoint::failpoint,
     holds::ConfirmReply,
     ledger::{self, Sale, SaleTicket, SaleVerdict},
     limits::{MAX_CONFIRM_ATTEMPTS, MAX_EPOCH_ATTEMPTS},
@@ -70,6 +71,7 @@ impl Flows {
         record: HoldRecord,
     ) -> Result<Attempt, Error> {
         let ConfirmRequest { event_id, hold_id, holder_id, .. } = request;
+        failpoint!("confirm:fenced");
         // 2. Sell it in Postgres. The ids are made once, so that an attempt whose
         //    answer was lost is made again as the same attempt.
         let order = self.draw_up(event, request, &record).await?;
@@ -101,6 +103,8 @@ impl Flows {
             Err(ledger::Error::Constraint { constraint, .. }) => {
                 return self.forbidden(event, request, &constraint).await;
             }
+            #[cfg(feature = "mutant-unfence-after-unknown")]
+            Err(ledger::Error::Unknown(_)) => return self.unfence(event, *hold_id).await,
             Err(error) => return Err(error.into()),
         };
         let (create_time, outbox_id) = match verdict {
@@ -108,12 +112,14 @@ impl Flows {
             SaleVerdict::Fenced => return Ok(Attempt::Fenced),
             SaleVerdict::Decided => return self.decided(event, *hold_id).await,
         };
+        failpoint!("confirm:sold");
         // 3. Tell Redis, and with it everybody who watches. The sale is durable
         //    already: what fails here, the outbox repeats.
         let outcome = Outcome::Confirmed(order.order_id);
         let units = record.units();
         let ended = Ended { hold_id: *hold_id, outcome, seats: record.seats, units };
         let told = self.finish(event_id, event.epoch, &[ended]).await;
+        failpoint!("confirm:finished");
         if told.is_ok_and(|told| told) {
             self.finished.lock().unwrap_or_else(PoisonError::into_inner).push(outbox_id);
         }
@@ -142,7 +148,8 @@ impl Flows {
         loop {
             match self.ledger.confirm(sale).await {
                 Err(error @ (ledger::Error::Unknown(_) | ledger::Error::Race(_)))
-                    if attempt < MAX_CONFIRM_ATTEMPTS =>
+                    if attempt < MAX_CONFIRM_ATTEMPTS
+                        && !cfg!(feature = "mutant-unfence-after-unknown") =>
                 {
                     tracing::warn!(hold_id = %sale.hold_id, attempt, %error, "sale is tried again");
                     attempt += 1;
@@ -156,12 +163,25 @@ impl Flows {
         }
     }
 
+    /// Frees a hold because no outcome is to be seen: the sale whose answer was
+    /// lost may still be committed.
+    #[cfg(feature = "mutant-unfence-after-unknown")]
+    async fn unfence(&self, event: &LoadedEvent, hold_id: HoldId) -> Result<Attempt, Error> {
+        let ended = self.ledger.find_outcome(&event.event_id, hold_id).await?;
+        let freed = Ended { hold_id, outcome: Outcome::Lost, seats: Vec::new(), units: 0 };
+        let ended = ended.unwrap_or(freed);
+        let outcome = ended.outcome;
+        self.finish(&event.event_id, event.epoch, &[ended]).await?;
+        Ok(Attempt::Ended(outcome))
+    }
+
     /// The hold had ended before this attempt: by another one, by the sweep, or
     /// by this very sale, whose answer was lost.
     async fn decided(&self, event: &LoadedEvent, hold_id: HoldId) -> Result<Attempt, Error> {
         let ended = self.ledger.find_outcome(&event.event_id, hold_id).await?;
         let ended = ended.ok_or_else(|| Error::internal("an outcome row has gone"))?;
         let outcome = ended.outcome;
+        failpoint!("confirm:decided");
         self.finish(&event.event_id, event.epoch, &[ended]).await?;
         Ok(Attempt::Ended(outcome))
     }

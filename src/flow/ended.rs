@@ -3,6 +3,7 @@
 use super::{Error, Flows, event::LoadedEvent};
 use crate::{
     domain::{Ended, Epoch, EventId, HoldId, HoldRecord, HolderId, Outcome, Refusal, Unsold},
+    failpoint::failpoint,
     holds::Reply,
 };
 
@@ -21,8 +22,10 @@ impl Flows {
         let Some(settled) = settled else { return Ok(None) };
         let ended =
             settled.first().ok_or_else(|| Error::internal("a hold was settled without outcome"))?;
+        failpoint!("end:settled");
         // Were Redis not told, its answers would go on as if the hold lived.
         self.finish(event_id, epoch, &settled).await.map_err(Error::after_a_change)?;
+        failpoint!("end:finished");
         Ok(Some(ended.outcome))
     }
 

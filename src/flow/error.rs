@@ -120,6 +120,13 @@ impl From<Arc<ledger::Error>> for Error {
     }
 }
 
+#[cfg(feature = "failpoints")]
+impl From<crate::failpoint::Dropped> for Error {
+    fn from(dropped: crate::failpoint::Dropped) -> Self {
+        Self::OutcomeUnknown(dropped.into())
+    }
+}
+
 impl From<TooMany> for Error {
     fn from(error: TooMany) -> Self {
         Self::Overloaded(error.into())

@@ -14,6 +14,7 @@ use tokio::{
 use super::{Error, Flows};
 use crate::{
     domain::{Epoch, EventId, Unsold},
+    failpoint::failpoint,
     holds::Reply,
     ledger::ActiveEvent,
     limits::{EXPIRY_HORIZON, JOB_CONCURRENCY, MAX_ACTIVE_EVENTS},
@@ -76,15 +77,18 @@ impl Flows {
             if due.hold_ids.is_empty() {
                 return Ok(due.next_in());
             }
+            failpoint!("expire:listed");
             // 2. The outcome first: a Confirm that is under way is either before
             //    it, and the hold is sold, or after it, and is told so.
             let expired = Unsold::Expired;
             let settled = self.ledger.settle(event_id, epoch, &due.hold_ids, expired).await?;
             let Some(settled) = settled else { return Ok(None) };
+            failpoint!("expire:settled");
             // 3. Then Redis, by the verdict.
             if !self.finish(event_id, epoch, &settled).await? {
                 return Ok(None);
             }
+            failpoint!("expire:finished");
             if !due.is_full() {
                 return Ok(due.next_in());
             }

@@ -3,6 +3,7 @@
 use super::{Error, Flows, ended::ended_by, hold::standing};
 use crate::{
     domain::{EventId, Hold, HoldId, HoldState, HolderId, Refusal},
+    failpoint::failpoint,
     holds::ExtendReply,
     limits::MAX_EPOCH_ATTEMPTS,
 };
@@ -29,6 +30,7 @@ impl Flows {
                 .await?;
             let extended = match reply {
                 ExtendReply::Extended(record) => {
+                    failpoint!("extend:extended");
                     // 2. Where it shall outlive Redis, so shall its new time.
                     let journaled = self.journal_first(&event, *hold_id, record).await;
                     journaled.map_err(Error::after_a_change)?

@@ -8,6 +8,7 @@ use crate::{
         AreaId, EventId, EventState, Hold, HoldId, HoldRecord, HoldState, HolderId, Refusal,
         SeatId, Shortage, UnitLimit, fingerprint,
     },
+    failpoint::failpoint,
     holds::{HoldArgs, HoldReply},
     limits::MAX_EPOCH_ATTEMPTS,
 };
@@ -41,6 +42,7 @@ impl Flows {
             seats: items.seats,
             areas: items.areas.iter().map(|units| (units.area, units.quantity)).collect(),
         };
+        failpoint!("hold:asked");
         let mut trouble = Error::unsettled();
         for _ in 0..MAX_EPOCH_ATTEMPTS {
             // 2. One script checks everything, takes everything and writes the log.
@@ -51,8 +53,12 @@ impl Flows {
                 // 3. Where the hold shall outlive Redis, Postgres has it before its
                 //    holder is told.
                 HoldReply::Held(record) => {
+                    failpoint!("hold:held");
                     match self.journal_new_hold(&event, *hold_id, record).await? {
-                        Some(record) => return self.held(&event, *hold_id, &record).await,
+                        Some(record) => {
+                            failpoint!("hold:journaled");
+                            return self.held(&event, *hold_id, &record).await;
+                        }
                         None => self.event_anew(event_id).await?,
                     };
                     trouble = Error::unsettled().after_a_change();

@@ -3,6 +3,7 @@
 use super::{Error, Flows, event::LoadedEvent};
 use crate::{
     domain::{HoldId, HoldRecord, HoldState, Refusal, Unsold},
+    failpoint::failpoint,
     holds::Reply,
     ledger::Journaled,
 };
@@ -57,6 +58,7 @@ impl Flows {
             result => return result,
         };
         let undone = self.holds.undo_hold(&event.event_id, event.epoch, hold_id, seq).await;
+        failpoint!("hold:undone");
         match undone {
             Ok(Reply::Done(true)) => Err(error),
             _ => Err(error.after_a_change()),

@@ -7,6 +7,7 @@ use futures_util::{StreamExt, stream};
 use super::{Error, Flows};
 use crate::{
     domain::{EventId, HoldId, HoldRecord, Position},
+    failpoint::failpoint,
     holds::LogEntry,
     ledger::{ActiveEvent, JournalBatch},
     limits::{JOB_CONCURRENCY, JOURNAL_BATCH},
@@ -41,6 +42,7 @@ impl Flows {
             let entries = self.holds.read_log(event_id, from, JOURNAL_BATCH).await?;
             let Some(last) = entries.last() else { return Ok(journaled) };
             let (to, count) = (last.position, entries.len());
+            failpoint!("journal:read");
             // 2. The cursor and what it passes, in one statement: where another
             //    server has moved it, this one writes nothing.
             let batch = fold(from, to, entries);

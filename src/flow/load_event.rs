@@ -10,6 +10,7 @@ use std::{
 use super::{Error, Flows};
 use crate::{
     domain::{AreaIndex, Epoch, EventId, HoldDurability, HolderId},
+    failpoint::failpoint,
     holds::{self, Incarnation, LoadArgs, LoadReply, Rules},
     ledger::Foundation,
 };
@@ -43,6 +44,7 @@ impl Flows {
         if self.epochs_agree(event_id).await? {
             return Ok(());
         }
+        failpoint!("load:locked");
         // 3. What the log still has is journaled: nobody adds to it any more, and
         //    a Redis that only started again has lost nothing. What cannot be read
         //    or written stands in nobody's way; a Redis that does not answer does.
@@ -57,6 +59,7 @@ impl Flows {
             }
             Ok(_) => {}
         }
+        failpoint!("load:journaled");
         // 4. The new epoch, before Redis is touched: from its commit on, no
         //    sale of the old epoch can be added to what was read with it.
         let found = self.holds.last_epoch(event_id).await?.unwrap_or_default();
@@ -64,6 +67,7 @@ impl Flows {
         let begun = self.ledger.begin_epoch(event_id, found, &incarnation.0, now_ms);
         let foundation = begun.await?;
         let epoch = foundation.stored.epoch;
+        failpoint!("load:begun");
         // 5. Redis, if it is still the one of step 2, and no later epoch has got
         //    there meanwhile. Where not, whoever looks next begins anew.
         let args = build(&foundation, incarnation);
@@ -77,6 +81,7 @@ impl Flows {
                 tracing::info!(%event_id, %epoch, %newer, "event was loaded meanwhile");
             }
         }
+        failpoint!("load:loaded");
         self.event_anew(event_id).await?;
         Ok(())
     }

@@ -5,6 +5,7 @@ use crate::{
     domain::{
         AreaId, EventId, Hold, HoldId, HoldRecord, HoldState, HolderId, Outcome, SeatId, Unsold,
     },
+    failpoint::failpoint,
     holds::ReleaseReply,
     limits::MAX_EPOCH_ATTEMPTS,
 };
@@ -60,6 +61,7 @@ impl Flows {
         hold_id: HoldId,
         record: HoldRecord,
     ) -> Result<Option<Hold>, Error> {
+        failpoint!("release:reduced");
         let journaled = self.journal_first(event, hold_id, record).await;
         match journaled.map_err(Error::after_a_change)? {
             None => Ok(None),
@@ -76,6 +78,7 @@ impl Flows {
         hold_id: HoldId,
         record: HoldRecord,
     ) -> Result<Option<Hold>, Error> {
+        failpoint!("release:asked");
         match self.end_hold(event, hold_id, Unsold::Released).await? {
             None => Ok(None),
             Some(Outcome::Released) => {

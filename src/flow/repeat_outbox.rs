@@ -5,6 +5,7 @@ use std::{collections::HashMap, mem, sync::PoisonError};
 use super::{Error, Flows};
 use crate::{
     domain::{Ended, EventId},
+    failpoint::failpoint,
     ledger::{Task, TaskKind},
     limits::OUTBOX_BATCH,
 };
@@ -19,6 +20,7 @@ impl Flows {
             let tasks = self.ledger.claim_outbox().await?;
             let full = i64::try_from(tasks.len()).is_ok_and(|count| count >= OUTBOX_BATCH);
             repeated += tasks.len();
+            failpoint!("outbox:claimed");
             self.repeat(tasks).await?;
             if !full {
                 return Ok(repeated);
@@ -69,6 +71,7 @@ impl Flows {
         outbox_ids: &[i64],
     ) -> Result<(), Error> {
         self.on_event(event_id, |epoch| self.holds.finish(event_id, epoch, ended)).await?;
+        failpoint!("outbox:told");
         Ok(self.ledger.finish_outbox(outbox_ids).await?)
     }
 }

@@ -34,6 +34,8 @@ struct Request {
     epoch: Epoch,
     holds: Vec<HoldArgs>,
     scan: usize,
+    #[cfg(feature = "mutant-check-then-set-hold")]
+    set: bool,
 }
 
 /// What `hold.lua` answers to each.
@@ -91,7 +93,20 @@ async fn run(
     epoch: Epoch,
     holds: Vec<HoldArgs>,
 ) -> Result<Reply<Vec<HoldReply>>, Error> {
-    let request = Request { epoch, holds, scan: MAX_EXPIRED_SCANNED_PER_HOLD };
+    let request = Request {
+        epoch,
+        holds,
+        scan: MAX_EXPIRED_SCANNED_PER_HOLD,
+        #[cfg(feature = "mutant-check-then-set-hold")]
+        set: false,
+    };
+    #[cfg(feature = "mutant-check-then-set-hold")]
+    let request = match links.run::<Vec<HoldReply>>(&HOLD, event_id, &request).await? {
+        Reply::Done(replies) if replies.iter().all(|r| matches!(r, HoldReply::Held(_))) => {
+            Request { set: true, ..request }
+        }
+        refused => return Ok(refused),
+    };
     links.run(&HOLD, event_id, &request).await
 }
 

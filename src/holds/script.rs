@@ -63,7 +63,10 @@ pub(super) use verb;
 /// its flags, stays the first.
 pub(super) fn with_prelude(text: &str) -> Script {
     let (shebang, body) = text.split_once('\n').unwrap_or((text, ""));
-    Script::new(&format!("{shebang}\n{}\n{body}", include_str!("lua/prelude.lua")))
+    let script = format!("{shebang}\n{}\n{body}", include_str!("lua/prelude.lua"));
+    #[cfg(feature = "mutants")]
+    let script = crate::mutants::patched(&script);
+    Script::new(&script)
 }
 
 impl Holds {

@@ -1,5 +1,8 @@
 //! Room 1, the side door: probes and metrics over plain HTTP.
 
+#[cfg(feature = "failpoints")]
+mod failpoints;
+
 use std::{io, sync::Arc};
 
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
@@ -21,8 +24,10 @@ pub async fn serve(
     let router = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(|| async { telemetry::metrics().render() }))
-        .with_state(health);
+        .route("/metrics", get(|| async { telemetry::metrics().render() }));
+    #[cfg(feature = "failpoints")]
+    let router = router.merge(failpoints::routes());
+    let router = router.with_state(health);
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 

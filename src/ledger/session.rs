@@ -184,6 +184,8 @@ pub(super) async fn one_query(
     sql: &str,
     params: Params<'_>,
 ) -> Result<Vec<Row>, Error> {
+    #[cfg(feature = "mutants")]
+    let sql = &*crate::mutants::patched(sql);
     let client = session(pool).await?;
     let answer = Box::pin(async {
         let statement = client.prepare_cached(sql).await?;
@@ -219,6 +221,8 @@ pub(super) struct Tx<'a>(Transaction<'a>);
 impl Tx<'_> {
     /// One of its statements.
     pub(super) async fn query(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, Error> {
+        #[cfg(feature = "mutants")]
+        let sql = &*crate::mutants::patched(sql);
         let statement = self.0.prepare_cached(sql).await?;
         Ok(self.0.query(&statement, params).await?)
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use holdfast::proto::{Hold, HoldState, Order};
+use holdfast::proto::{Hold, HoldDurability, HoldState, Order};
 use proptest::{
     prelude::*,
     test_runner::{Config, TestRunner},
@@ -186,7 +186,7 @@ async fn take(server: &Server, model: &mut Model, event_id: &str, mut step: Step
 }
 
 /// All steps, at two servers in turn; answers how many there were to take.
-async fn play(servers: [&Server; 2], steps: &[Step]) -> usize {
+async fn play(servers: [&Server; 2], journaled: bool, steps: &[Step]) -> usize {
     let event_id = uuid::Uuid::now_v7().to_string();
     let mut event = small_event(&event_id);
     let chart = event.chart.as_mut().unwrap();
@@ -196,6 +196,9 @@ async fn play(servers: [&Server; 2], steps: &[Step]) -> usize {
     let own = event.event.as_mut().unwrap();
     own.max_units_per_hold = PER_HOLD as i32;
     own.max_units_per_holder = PER_HOLDER as i32;
+    if journaled {
+        own.set_hold_durability(HoldDurability::Journaled);
+    }
     servers[0].create_event(event).await.unwrap();
 
     let mut model = Model::default();
@@ -226,8 +229,8 @@ fn model_and_system_agree_on_every_answer() {
     let taken = std::cell::Cell::new(0);
     let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
     TestRunner::new(config)
-        .run(&prop::collection::vec(step(), STEPS), |steps| {
-            let count = runtime.block_on(play([&stage.server, &other], &steps));
+        .run(&(any::<bool>(), prop::collection::vec(step(), STEPS)), |(journaled, steps)| {
+            let count = runtime.block_on(play([&stage.server, &other], journaled, &steps));
             taken.set(taken.get() + count);
             Ok(())
         })

@@ -32,19 +32,19 @@ const ROOMS: [(&str, &[&str]); 13] = [
     ),
     ("dev", &["app", "config", "ledger", "proto"]),
     ("grpc", &["flow", "domain", "proto", "telemetry"]),
-    ("http", &["health", "telemetry"]),
+    ("http", &["failpoint", "health", "telemetry"]),
     ("jobs", &["flow", "health", "telemetry"]),
-    ("flow", &["domain", "holds", "ledger", "feed"]),
+    ("flow", &["domain", "failpoint", "holds", "ledger", "feed"]),
     ("feed", &["domain", "holds"]),
-    ("holds", &["batch", "domain"]),
-    ("ledger", &["batch", "domain"]),
+    ("holds", &["batch", "domain", "mutants"]),
+    ("ledger", &["batch", "domain", "mutants"]),
     ("domain", &[]),
     ("config", &["telemetry"]),
     ("limits", &[]),
 ];
 
 /// Rooms that use no other.
-const PLAIN: [&str; 4] = ["batch", "health", "telemetry", "proto"];
+const PLAIN: [&str; 6] = ["batch", "failpoint", "health", "mutants", "telemetry", "proto"];
 
 /// Crates that are at home in some rooms only.
 const HOMES: [(&str, &[&str]); 8] = [
@@ -230,6 +230,23 @@ fn scripts_and_statements_say_what_they_are() {
             assert!(!is_sql || names_itself, "{file}: no name: {}", &text[..60.min(text.len())]);
         }
     }
+}
+
+#[test]
+fn every_failpoint_is_listed_and_used_once() {
+    let list = fs::read_to_string(root().join("src/failpoint.rs")).unwrap();
+    let list = list.split_once("const NAMES").unwrap().1.split_once("];").unwrap().0;
+    let mut listed: Vec<String> =
+        list.split('"').skip(1).step_by(2).map(ToString::to_string).collect();
+    let mut used = Vec::new();
+    for (_, text) in files("src/flow", "rs") {
+        for (at, _) in text.match_indices("failpoint!(\"") {
+            used.push(text[at..].split('"').nth(1).unwrap().to_owned());
+        }
+    }
+    used.sort();
+    listed.sort();
+    assert_eq!(used, listed);
 }
 
 #[test]
