@@ -305,6 +305,11 @@ fn pgbench_script(event_id: &str, round: usize) -> String {
         "ARRAY[]".into(),
         "ARRAY[]".into(),
         "5.0".into(),
+        "'0123456789abcdef'".into(),
+        "1800000000000".into(),
+        "1800000900000".into(),
+        "ARRAY[]".into(),
+        "1".into(),
     ];
     let mut statement = CONFIRM.split_once('\n').map_or(CONFIRM, |(_, sql)| sql).to_owned();
     for (i, value) in parameters.iter().enumerate().rev() {

@@ -5,8 +5,8 @@ use std::sync::PoisonError;
 use super::{Error, Flows, ended::ended_by, event::LoadedEvent};
 use crate::{
     domain::{
-        AreaUnits, Ended, EventId, HoldId, HoldRecord, HoldState, HolderId, Money, Order, OrderId,
-        OrderState, Outcome, PaymentReference, Place, Refusal, Ticket, TicketId, Unsold,
+        Ended, EventId, HoldId, HoldRecord, HoldState, HolderId, Money, Order, OrderId, OrderState,
+        Outcome, PaymentReference, Place, Refusal, Ticket, TicketId, Unsold,
     },
     failpoint::failpoint,
     holds::ConfirmReply,
@@ -70,22 +70,17 @@ impl Flows {
         request: &ConfirmRequest,
         record: HoldRecord,
     ) -> Result<Attempt, Error> {
-        let ConfirmRequest { event_id, hold_id, holder_id, .. } = request;
+        let ConfirmRequest { event_id, hold_id, .. } = request;
         failpoint!("confirm:fenced");
         // 2. Sell it in Postgres. The ids are made once, so that an attempt whose
         //    answer was lost is made again as the same attempt.
         let order = self.draw_up(event, request, &record).await?;
-        let units: Vec<AreaUnits> = record
-            .areas
-            .iter()
-            .map(|part| AreaUnits { area: part.area, quantity: part.quantity })
-            .collect();
         let tickets = order.tickets.iter().zip(places(&record));
         let sale = Sale {
             event_id,
             epoch: event.epoch,
             hold_id: *hold_id,
-            holder_id,
+            hold: &record,
             order_id: order.order_id,
             payment_reference: &request.payment_reference,
             total: order.total,
@@ -96,7 +91,6 @@ impl Flows {
                     price: ticket.price.micros,
                 })
                 .collect(),
-            areas: &units,
         };
         let verdict = match self.sell(&sale).await {
             Ok(verdict) => verdict,

@@ -65,6 +65,14 @@ impl Flows {
         let Some(found) = found.filter(|found| found.record.holder_id == *holder_id) else {
             return Err(Refusal::HoldNotFound(hold_id).into());
         };
+        if found.outcome.is_none() {
+            // It may have been made since Redis was asked, by a Hold that came
+            // together with this call.
+            let again = self.holds.get_hold(&event.event_id, event.epoch, hold_id).await?;
+            if !matches!(again, Reply::Done(records) if records.is_empty()) {
+                return Ok(None);
+            }
+        }
         let outcome = match found.outcome {
             Some(outcome) => Some(outcome),
             None if found.has_run_out => self.end_hold(event, hold_id, Unsold::Expired).await?,

@@ -45,9 +45,12 @@ impl Flows {
             return Ok(());
         }
         failpoint!("load:locked");
-        // 3. What the log still has is journaled: nobody adds to it any more, and
-        //    a Redis that only started again has lost nothing. What cannot be read
-        //    or written stands in nobody's way; a Redis that does not answer does.
+        // 3. The state is closed, or connections from before a change of
+        //    `master_replid` could still add to it. Then what the log has is
+        //    journaled: a Redis that only started again has lost nothing. What
+        //    cannot be read or written stands in nobody's way; a Redis that does
+        //    not answer does.
+        let found = self.holds.seal(event_id).await?.unwrap_or_default();
         match self.journal_event(event_id).await {
             Err(Error::StoreUnavailable(error) | Error::OutcomeUnknown(error))
                 if error.is::<Arc<holds::Error>>() =>
@@ -62,7 +65,6 @@ impl Flows {
         failpoint!("load:journaled");
         // 4. The new epoch, before Redis is touched: from its commit on, no
         //    sale of the old epoch can be added to what was read with it.
-        let found = self.holds.last_epoch(event_id).await?.unwrap_or_default();
         let now_ms = self.holds.clock_ms(event_id).await?;
         let begun = self.ledger.begin_epoch(event_id, found, &incarnation.0, now_ms);
         let foundation = begun.await?;

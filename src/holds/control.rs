@@ -70,14 +70,6 @@ impl Holds {
         Ok(position.map(|(epoch, seq)| Position { epoch: Epoch(epoch), seq }))
     }
 
-    /// The epoch in which Redis has the event, from whatever life.
-    pub async fn last_epoch(&self, event_id: &EventId) -> Result<Option<Epoch>, Error> {
-        let mut field = cmd("HGET");
-        field.arg(keys::meta(event_id)).arg("epoch");
-        let (epoch, _): (Option<u64>, _) = self.links.read(event_id.as_str(), &field).await?;
-        Ok(epoch.map(Epoch))
-    }
-
     /// Redis' clock, by which the event's holds run out: ms since 1970.
     pub async fn clock_ms(&self, event_id: &EventId) -> Result<i64, Error> {
         let ((seconds, micros), _): ((i64, i64), _) =

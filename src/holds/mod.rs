@@ -21,6 +21,7 @@ mod load;
 mod log;
 mod release;
 mod script;
+mod seal;
 mod snapshot;
 mod undo_hold;
 

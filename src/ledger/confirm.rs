@@ -8,7 +8,7 @@ use super::{
     columns::{to_i32, to_i64},
 };
 use crate::domain::{
-    AreaIndex, AreaUnits, Epoch, EventId, HoldId, HolderId, Micros, Money, OrderId,
+    AreaHolding, AreaIndex, Epoch, EventId, HoldId, HoldRecord, Micros, Money, OrderId,
     PaymentReference, SeatIndex, TicketId,
 };
 use crate::limits::OUTBOX_LEASE;
@@ -20,13 +20,12 @@ pub struct Sale<'a> {
     pub event_id: &'a EventId,
     pub epoch: Epoch,
     pub hold_id: HoldId,
-    pub holder_id: &'a HolderId,
+    /// The hold as it is when it is sold.
+    pub hold: &'a HoldRecord,
     pub order_id: OrderId,
     pub payment_reference: &'a PaymentReference,
     pub total: Money,
     pub tickets: Vec<SaleTicket>,
-    /// The units of each area, as the tickets have them.
-    pub areas: &'a [AreaUnits],
 }
 
 /// One ticket of a sale.
@@ -77,6 +76,13 @@ pub const CONFIRM: &str = "-- confirm
     ), counted AS (
         UPDATE areas SET sold = sold + locked.quantity FROM locked
         WHERE areas.event_id = $1 AND areas.area_index = locked.area_index
+    ), journaled AS (
+        INSERT INTO holds (hold_id, event_id, holder_id, fingerprint, create_time,
+            expire_time, seat_indexes, area_indexes, area_quantities, area_at_first,
+            epoch, seq)
+        SELECT $3, $1, $5, $16, to_timestamp($17::int8 / 1e3), to_timestamp($18::int8 / 1e3),
+            array_remove($10::int[], NULL), $13, $14, $19::int[], $2, $20 FROM sale
+        ON CONFLICT (event_id, hold_id) DO NOTHING
     ), noted AS (
         INSERT INTO outbox (kind, event_id, hold_id, lease_until)
         SELECT 'sold', $1, $3, now() + $15 * interval '1 second' FROM sale
@@ -87,7 +93,9 @@ pub const CONFIRM: &str = "-- confirm
 
 impl Ledger {
     /// Sells all or nothing. The outcome row is inserted before anything else:
-    /// where another attempt has it under way, this one waits for its end.
+    /// where another attempt has it under way, this one waits for its end. The
+    /// hold is journaled, if it is not yet: Redis may be lost before the journal
+    /// has heard of it, and its sale must be found by it.
     ///
     /// # Errors
     /// [`Error::Constraint`] where a seat or an area's last unit is sold
@@ -101,8 +109,10 @@ impl Ledger {
         let areas: Vec<_> =
             tickets.iter().map(|t| t.place.err().map(|area| to_i32(area.0))).collect();
         let prices: Vec<_> = tickets.iter().map(|ticket| ticket.price).collect();
-        let area_indexes: Vec<_> = sale.areas.iter().map(|units| to_i32(units.area.0)).collect();
-        let quantities: Vec<_> = sale.areas.iter().map(|units| to_i32(units.quantity)).collect();
+        let hold = sale.hold;
+        let of_areas = |of: fn(&AreaHolding) -> u32| -> Vec<i32> {
+            hold.areas.iter().map(|part| to_i32(of(part))).collect()
+        };
         let rows = self
             .query(
                 CONFIRM,
@@ -111,7 +121,7 @@ impl Ledger {
                     &to_i64(sale.epoch.0),
                     &sale.hold_id.0,
                     &sale.order_id.0,
-                    &sale.holder_id.as_str(),
+                    &hold.holder_id.as_str(),
                     &sale.total.currency.to_string(),
                     &sale.total.micros,
                     &sale.payment_reference.as_str(),
@@ -119,9 +129,14 @@ impl Ledger {
                     &seats,
                     &areas,
                     &prices,
-                    &area_indexes,
-                    &quantities,
+                    &of_areas(|part| part.area.0),
+                    &of_areas(|part| part.quantity),
                     &OUTBOX_LEASE.as_secs_f64(),
+                    &hold.fingerprint,
+                    &hold.created_ms,
+                    &hold.expires_ms,
+                    &of_areas(|part| part.at_first),
+                    &to_i64(hold.seq),
                 ],
             )
             .await?;

@@ -198,6 +198,29 @@ async fn an_id_used_again_after_redis_forgot_it_sells_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_sale_that_the_journal_had_not_heard_of_stands() {
+    let stage = Stage::new().await;
+    let server = &stage.server;
+    // The journal hears of nothing.
+    let mut postgres = stage.stores.postgres().await;
+    let deaf = postgres.transaction().await.unwrap();
+    deaf.batch_execute("SELECT FROM journal_cursors FOR UPDATE").await.unwrap();
+    let mut request = hold_request("ann", &["A-1", "A-2"]);
+    request.areas = floor(5);
+    let hold = server.hold(request.clone()).await.unwrap();
+    let order = server.confirm(&hold, "pay-1").await.unwrap();
+    flush(&stage).await;
+    deaf.rollback().await.unwrap();
+
+    assert_eq!(server.confirm(&hold, "pay-1").await.unwrap(), order);
+    let sold = server.get_hold(EVENT, &hold.hold_id).await.unwrap();
+    assert_eq!((sold.state(), &sold.order_id), (HoldState::Confirmed, &order.order_id));
+    assert_eq!(server.hold(request).await.unwrap(), sold, "the same request, the same hold");
+    let house = server.house().await;
+    assert_eq!((house.count(SeatStatus::Sold), house.areas["floor"]), (2, 95));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_servers_build_it_once() {
     let stage = Stage::new().await;
     let other = stage.another_server().await;
