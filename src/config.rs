@@ -69,7 +69,10 @@ pub struct Stores {
     #[arg(long, env = "HOLDFAST_POSTGRES_POOL", default_value_t = DEFAULT_POOL,
           value_parser = clap::value_parser!(u16).range(i64::from(MIN_POSTGRES_POOL)..))]
     pub postgres_pool: u16,
-    /// `redis://host:6379`
+    /// `redis://user:password@host:6379`, or
+    /// `redis+sentinel://user:password@sentinel:26379,sentinel:26379/service`, or
+    /// `redis+cluster://user:password@node:6379,node:6379`; `rediss` for TLS, with
+    /// `?ca=file.pem` where the system does not trust who signed
     #[arg(long, env = "HOLDFAST_REDIS_URL", hide_env_values = true)]
     pub redis_url: SecretString,
 }

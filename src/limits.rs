@@ -62,11 +62,16 @@ pub const DEFAULT_PAGE_SIZE: u32 = 50;
 
 // Redis.
 
-/// Multiplexed connections that the hot path shares.
+/// Multiplexed connections to each Redis server that the hot path shares.
 pub const REDIS_LINKS: usize = 4;
-/// Connections of the pool for control paths: jobs, probes.
+/// Connections to each Redis server for control paths: jobs, probes.
 pub const REDIS_POOL_SIZE: usize = 8;
 pub const REDIS_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a call waits for a slot that is on its way to another server of a
+/// Cluster.
+pub const REDIS_MOVE_PATIENCE: Duration = Duration::from_secs(1);
+/// How often it asks meanwhile.
+pub const REDIS_MOVE_PAUSE: Duration = Duration::from_millis(20);
 /// How long a script may be silent before its outcome is called unknown.
 pub const REDIS_RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Expired holds that one Hold looks through for units to take over.

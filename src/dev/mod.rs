@@ -7,6 +7,7 @@ pub mod house;
 mod postgres;
 mod redis;
 
+pub use child::Child;
 pub use postgres::Postgres;
 pub use redis::Redis;
 

@@ -1,60 +1,39 @@
-//! The control path: probes and upkeep, on pooled connections.
+//! The control path: probes and upkeep.
 
-use deadpool_redis::{
-    Config, Connection, Pool, Runtime, Timeouts,
-    redis::{InfoDict, cmd},
-};
+use deadpool_redis::redis::{InfoDict, cmd};
+use futures_util::future::join_all;
 
-use super::{Error, Holds, Incarnation, keys};
+use super::{Error, Holds, Incarnation, deployment::Kind, keys, node::Node};
 use crate::domain::{Epoch, EventId, HoldRecord, Position};
-use crate::limits::{ENDED_HOLD_KEPT, REDIS_CONNECT_TIMEOUT, REDIS_POOL_SIZE};
-
-pub(super) fn pool(url: &str) -> Result<Pool, Error> {
-    let timeouts = Timeouts {
-        wait: Some(REDIS_CONNECT_TIMEOUT),
-        create: Some(REDIS_CONNECT_TIMEOUT),
-        recycle: Some(REDIS_CONNECT_TIMEOUT),
-    };
-    Config::from_url(url)
-        .builder()
-        .map_err(Error::unreachable)?
-        .max_size(REDIS_POOL_SIZE)
-        .timeouts(timeouts)
-        .runtime(Runtime::Tokio1)
-        .build()
-        .map_err(Error::unreachable)
-}
+use crate::limits::ENDED_HOLD_KEPT;
 
 impl Holds {
-    /// A pooled connection. Boxed: the pool's future is large, and every flow
-    /// would carry it.
-    pub(super) async fn control(&self) -> Result<Connection, Error> {
-        Ok(Box::pin(self.pool.get()).await?)
-    }
-
-    /// Whether Redis serves, and can be trusted with holds.
+    /// Whether every Redis that has events serves, and can be trusted with
+    /// holds. Also finds out which those are.
     ///
     /// # Errors
     /// A text for the operator.
     pub async fn probe(&self) -> Result<(), String> {
-        let info = async {
-            let mut connection = self.control().await?;
-            let mut info = cmd("INFO");
-            info.arg("server").arg("memory").arg("persistence").arg("replication");
-            Ok::<InfoDict, Error>(info.query_async(&mut connection).await?)
-        };
-        let info = info.await.map_err(|error| error.to_string())?;
-        let field = |name| info.get::<String>(name).unwrap_or_default();
-        if field("role") != "master" {
-            return Err("this Redis is a replica".into());
+        let routes = &self.links.routes;
+        let looked = routes.look().await;
+        let masters = routes.masters();
+        if masters.is_empty() {
+            let why = looked.err().map_or_else(String::new, |error| format!(": {}", told(&error)));
+            return Err(format!("no master is known{why}"));
         }
-        if field("loading") == "1" {
-            return Err("Redis is loading its data".into());
+        if let lost @ 1.. = routes.slots_without_a_server() {
+            return Err(format!("{lost} slots of the Cluster have no master"));
         }
-        match field("maxmemory_policy").as_str() {
-            "noeviction" => Ok(()),
-            policy => Err(format!("maxmemory-policy is {policy}; it must be noeviction")),
+        let kind = routes.kind();
+        for (master, fit) in
+            masters.iter().zip(join_all(masters.iter().map(|node| is_fit(node, kind))).await)
+        {
+            fit.map_err(|why| match kind {
+                Kind::Single => why,
+                Kind::Sentinel(_) | Kind::Cluster => format!("{master}: {why}"),
+            })?;
         }
+        Ok(())
     }
 
     /// The event's position now; `None` where Redis does not have it, or has
@@ -85,19 +64,15 @@ impl Holds {
     /// Forgets holds that ended longer than [`ENDED_HOLD_KEPT`] ago; answers
     /// how many.
     pub async fn forget_ended_holds(&self, event_id: &EventId) -> Result<usize, Error> {
-        let mut connection = self.control().await?;
-        let (seconds, _micros): (i64, i64) = cmd("TIME").query_async(&mut connection).await?;
+        let key = event_id.as_str();
+        let (seconds, _micros): (i64, i64) = self.links.query(key, &cmd("TIME")).await?;
         let kept_ms = i64::try_from(ENDED_HOLD_KEPT.as_millis()).unwrap_or(i64::MAX);
         let oldest_ms = seconds * 1_000 - kept_ms;
         let (mut cursor, mut forgotten) = (0_u64, 0);
         loop {
-            let (next, page): (u64, Vec<(String, Vec<u8>)>) = cmd("HSCAN")
-                .arg(keys::holds(event_id))
-                .arg(cursor)
-                .arg("COUNT")
-                .arg(500)
-                .query_async(&mut connection)
-                .await?;
+            let mut scan = cmd("HSCAN");
+            scan.arg(keys::holds(event_id)).arg(cursor).arg("COUNT").arg(500);
+            let (next, page): (u64, Vec<(String, Vec<u8>)>) = self.links.query(key, &scan).await?;
             let mut forget = cmd("HDEL");
             forget.arg(keys::holds(event_id));
             let mut old = 0;
@@ -109,7 +84,7 @@ impl Holds {
                 }
             }
             if old > 0 {
-                forget.exec_async(&mut connection).await?;
+                let () = self.links.query(key, &forget).await?;
             }
             forgotten += old;
             cursor = next;
@@ -118,4 +93,43 @@ impl Holds {
             }
         }
     }
+}
+
+/// Whether a server is what a master of this deployment must be.
+async fn is_fit(node: &Node, kind: &Kind) -> Result<(), String> {
+    let info = async {
+        let mut connection = node.control().await?;
+        let mut info = cmd("INFO");
+        info.arg("server").arg("memory").arg("persistence").arg("replication");
+        let info: InfoDict = info.query_async(&mut connection).await?;
+        let state: InfoDict = match kind {
+            Kind::Cluster => cmd("CLUSTER").arg("INFO").query_async(&mut connection).await?,
+            Kind::Single | Kind::Sentinel(_) => InfoDict::new(""),
+        };
+        Ok::<_, Error>((info, state))
+    };
+    let (info, state) = info.await.map_err(|error| error.to_string())?;
+    let field = |name| info.get::<String>(name).unwrap_or_default();
+    if field("role") != "master" {
+        return Err("this Redis is a replica".into());
+    }
+    if field("loading") == "1" {
+        return Err("Redis is loading its data".into());
+    }
+    if field("redis_mode") == "cluster" && *kind != Kind::Cluster {
+        return Err("this Redis is a node of a Cluster; its URL begins with redis+cluster".into());
+    }
+    if let Some(state) = state.get::<String>("cluster_state").filter(|state| state != "ok") {
+        return Err(format!("cluster_state is {state}"));
+    }
+    match field("maxmemory_policy").as_str() {
+        "noeviction" => Ok(()),
+        policy => Err(format!("maxmemory-policy is {policy}; it must be noeviction")),
+    }
+}
+
+/// An error and its cause, for the operator.
+fn told(error: &Error) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(" ({cause})"));
+    format!("{error}{}", cause.unwrap_or_default())
 }

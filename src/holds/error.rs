@@ -63,7 +63,8 @@ impl From<RedisError> for Error {
                 | ServerErrorKind::Ask,
             ) => Self::unreachable(error),
             _ if error.code() == Some("OOM") => Self::Full(error),
-            _ if error.code() == Some("MISCONF") || error.code() == Some("BUSY") => {
+            // Its disk is full, a script hangs, or its replicas do not follow.
+            _ if matches!(error.code(), Some("MISCONF" | "BUSY" | "NOREPLICAS")) => {
                 Self::unreachable(error)
             }
             ErrorKind::Server(_) | ErrorKind::Extension => Self::Refused(error),

@@ -1,49 +1,48 @@
-//! The hot path's connections: few, multiplexed, and never silently another
-//! server's.
+//! The way of a call to the server that has its event, and what is done where
+//! that is another one by now.
 
-use std::{
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use deadpool_redis::redis::{
-    AsyncConnectionConfig, Client, Cmd, FromRedisValue, InfoDict, RedisError, RedisResult,
-    ScriptInvocation, aio::MultiplexedConnection, cmd,
+    Cmd, ErrorKind, FromRedisValue, RedisError, ScriptInvocation, ServerErrorKind,
+    aio::MultiplexedConnection,
 };
-use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep};
 
-use super::Error;
-use crate::limits::{REDIS_CONNECT_TIMEOUT, REDIS_LINKS, REDIS_RESPONSE_TIMEOUT};
-
-/// Which life of which Redis server a connection goes to: its `run_id` and
-/// `master_replid`. Another incarnation may have another past: a restart may
-/// bring back an older state, and so may a replica that takes over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Incarnation(pub String);
-
-/// One connection. It does not reconnect by itself: a new one reads the
-/// incarnation anew.
-struct Link {
-    connection: MultiplexedConnection,
-    incarnation: Incarnation,
-}
-
-/// A place for a link; whoever finds it empty connects, alone.
-#[derive(Default)]
-struct Slot {
-    link: RwLock<Option<Arc<Link>>>,
-    connecting: Mutex<()>,
-}
+use super::{
+    Error, Incarnation,
+    node::{self, Link, Node},
+    routes::Routes,
+};
+use crate::limits::{REDIS_MOVE_PATIENCE, REDIS_MOVE_PAUSE, REDIS_RESPONSE_TIMEOUT};
 
 pub(super) struct Links {
-    client: Client,
-    slots: [Slot; REDIS_LINKS],
+    pub routes: Routes,
+}
+
+/// Why a call has no answer.
+enum Failure {
+    /// It was not sent.
+    Before(Error),
+    After(RedisError),
+}
+
+/// What comes after an error of a server's.
+enum Next {
+    /// Nothing was done, and another server has the event.
+    FollowMoved,
+    /// Nothing was done; the slot is on its way.
+    Wait,
+    /// Nothing was done: this server is no master any more.
+    LookAgain,
+    /// It may have been done: once more, on a new connection.
+    Repeat,
+    GiveUp,
 }
 
 impl Links {
     pub(super) fn new(url: &str) -> Result<Self, Error> {
-        let client = Client::open(url).map_err(Error::Url)?;
-        Ok(Self { client, slots: Default::default() })
+        Ok(Self { routes: Routes::new(url)? })
     }
 
     /// Runs a script, prepared for the incarnation that it is sent to; see
@@ -53,9 +52,12 @@ impl Links {
         key: &str,
         prepare: impl Fn(&Incarnation) -> ScriptInvocation<'s>,
     ) -> Result<T, Error> {
-        let run = |link: Arc<Link>| {
+        let prepare = &prepare;
+        let run = async move |node: Arc<Node>| {
+            let link = node.link(key).await.map_err(Failure::Before)?;
             let script = prepare(&link.incarnation);
-            async move { script.invoke_async(&mut link.connection.clone()).await }
+            let answer = script.invoke_async(&mut link.connection.clone()).await;
+            answer.map_err(|error| note(&node, key, &link, error))
         };
         self.call(key, run).await
     }
@@ -67,112 +69,159 @@ impl Links {
         key: &str,
         command: &Cmd,
     ) -> Result<(T, Incarnation), Error> {
-        let run = async |link: Arc<Link>| {
-            let answer = command.query_async(&mut link.connection.clone()).await?;
+        let run = async move |node: Arc<Node>| {
+            let link = node.link(key).await.map_err(Failure::Before)?;
+            let answer = command.query_async(&mut link.connection.clone()).await;
+            let answer = answer.map_err(|error| note(&node, key, &link, error))?;
             Ok((answer, link.incarnation.clone()))
         };
         self.call(key, run).await
     }
 
-    /// Makes a call; a second time, on a new connection, where the first one
-    /// broke. `key` spreads the calls: equal keys share a connection.
-    async fn call<T, F: Future<Output = RedisResult<T>>>(
+    /// Runs a command of the control path, which must not hold up the hot one;
+    /// see [`Self::call`].
+    pub(super) async fn query<T: FromRedisValue>(
         &self,
         key: &str,
-        make: impl Fn(Arc<Link>) -> F,
+        command: &Cmd,
     ) -> Result<T, Error> {
-        let slot = self.slot(key);
-        let link = self.link(slot).await?;
-        let broken = match make(link.clone()).await {
-            Ok(answer) => return Ok(answer),
-            Err(error) if error.is_unrecoverable_error() => error,
-            Err(error) => return Err(slot.note(&link, error)),
+        let run = async move |node: Arc<Node>| {
+            let mut connection = node.control().await.map_err(Failure::Before)?;
+            command.query_async(&mut connection).await.map_err(Failure::After)
         };
-        slot.drop_link(&link);
-        // The first call may have been made, whatever becomes of the second.
-        let link = self.link(slot).await.map_err(|_| Error::from(broken))?;
-        make(link.clone()).await.map_err(|error| slot.note(&link, error))
+        self.call(key, run).await
     }
 
     /// The incarnation that a key's calls go to from now on, read anew: what a
     /// link was told when it was made may have changed under it.
     pub(super) async fn incarnation(&self, key: &str) -> Result<Incarnation, Error> {
-        let slot = self.slot(key);
-        let link = self.link(slot).await?;
-        let read = read_incarnation(&mut link.connection.clone()).await;
-        let incarnation = read.map_err(|error| slot.note(&link, error))?;
-        if incarnation == link.incarnation {
-            return Ok(incarnation);
-        }
-        slot.drop_link(&link);
-        Ok(self.link(slot).await?.incarnation.clone())
+        let run = async move |node: Arc<Node>| {
+            let link = node.link(key).await.map_err(Failure::Before)?;
+            let read = node::read_incarnation(&mut link.connection.clone()).await;
+            let (incarnation, is_master) = read.map_err(|error| note(&node, key, &link, error))?;
+            if is_master && incarnation == link.incarnation {
+                return Ok(incarnation);
+            }
+            node.drop_link(key, &link);
+            Ok(node.link(key).await.map_err(Failure::Before)?.incarnation.clone())
+        };
+        self.call(key, run).await
     }
 
     /// A connection for one reader's own use, whose answers may take `wait`
-    /// longer than others.
-    pub(super) async fn dedicated(&self, wait: Duration) -> Result<MultiplexedConnection, Error> {
-        self.connect(REDIS_RESPONSE_TIMEOUT + wait).await
+    /// longer than others, and the server that it goes to.
+    pub(super) async fn dedicated(
+        &self,
+        key: &str,
+        wait: Duration,
+    ) -> Result<(Arc<Node>, MultiplexedConnection), Error> {
+        let timeout = REDIS_RESPONSE_TIMEOUT + wait;
+        let run = |node: Arc<Node>| async move {
+            let connection = node.connect(timeout).await;
+            Ok((node, connection.map_err(Failure::Before)?))
+        };
+        self.call(key, run).await
     }
 
-    fn slot(&self, key: &str) -> &Slot {
-        let sum = key.bytes().fold(0_usize, |sum, b| sum.wrapping_mul(31).wrapping_add(b.into()));
-        &self.slots[sum % REDIS_LINKS]
-    }
-
-    async fn link(&self, slot: &Slot) -> Result<Arc<Link>, Error> {
-        if let Some(link) = slot.current() {
-            return Ok(link);
+    /// Makes a call of the server that has the key's event. `key` is the event's
+    /// id, and spreads the calls over a server's connections, too.
+    async fn call<T, F: Future<Output = Result<T, Failure>>>(
+        &self,
+        key: &str,
+        attempt: impl Fn(Arc<Node>) -> F,
+    ) -> Result<T, Error> {
+        let mut so_far = SoFar::default();
+        loop {
+            let node = self.routes.node(key).await.map_err(|error| so_far.end(error))?;
+            let failure = match attempt(node.clone()).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            let next = Next::after(&failure, &so_far);
+            let goes_on = match (&next, &failure) {
+                (Next::FollowMoved, Failure::After(error)) => {
+                    self.routes.follow(&node, error)? && so_far.may_wait().await
+                }
+                (Next::Wait, _) => so_far.may_wait().await,
+                (Next::LookAgain, _) if !so_far.looked => {
+                    so_far.looked = true;
+                    let looked = self.routes.look().await;
+                    looked.is_ok() && !self.is_at(key, &node)
+                }
+                (Next::Repeat, _) => true,
+                _ => false,
+            };
+            match (goes_on, failure) {
+                (true, Failure::After(error)) if matches!(next, Next::Repeat) => {
+                    so_far.broken = Some(error);
+                }
+                (true, _) => {}
+                (false, Failure::Before(error)) => return Err(so_far.end(error)),
+                (false, Failure::After(error)) => return Err(so_far.end(error.into())),
+            }
         }
-        let _alone = slot.connecting.lock().await;
-        if let Some(link) = slot.current() {
-            return Ok(link);
-        }
-        let mut connection = self.connect(REDIS_RESPONSE_TIMEOUT).await?;
-        let incarnation = read_incarnation(&mut connection).await.map_err(Error::unreachable)?;
-        let link = Arc::new(Link { connection, incarnation });
-        *slot.link.write().unwrap_or_else(PoisonError::into_inner) = Some(link.clone());
-        Ok(link)
     }
 
-    async fn connect(&self, response_timeout: Duration) -> Result<MultiplexedConnection, Error> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(REDIS_CONNECT_TIMEOUT))
-            .set_response_timeout(Some(response_timeout));
-        self.client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
-            .map_err(Error::unreachable)
+    /// Whether a key's calls still go to this server.
+    pub(super) fn is_at(&self, key: &str, node: &Arc<Node>) -> bool {
+        self.routes.known(key).is_some_and(|known| Arc::ptr_eq(&known, node))
     }
 }
 
-impl Slot {
-    fn current(&self) -> Option<Arc<Link>> {
-        self.link.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
+/// What has become of a call until now.
+#[derive(Default)]
+struct SoFar {
+    /// The connection broke under an attempt, which may have been carried out.
+    broken: Option<RedisError>,
+    looked: bool,
+    /// When the patience with moving slots ends.
+    patient_until: Option<Instant>,
+}
 
-    /// What an error means. A server that turned replica answers READONLY for
-    /// ever on this link, and one that went silent may never answer on it.
-    fn note(&self, link: &Arc<Link>, error: RedisError) -> Error {
-        let error = Error::from(error);
-        if matches!(error, Error::Unreachable(_) | Error::Unknown(_)) {
-            self.drop_link(link);
+impl SoFar {
+    /// Waits a moment, but the first time not at all; `false` where it has
+    /// waited long enough.
+    async fn may_wait(&mut self) -> bool {
+        let now = Instant::now();
+        match self.patient_until {
+            None => self.patient_until = Some(now + REDIS_MOVE_PATIENCE),
+            Some(until) if now < until => sleep(REDIS_MOVE_PAUSE).await,
+            Some(_) => return false,
         }
-        error
+        true
     }
 
-    fn drop_link(&self, broken: &Arc<Link>) {
-        let mut link = self.link.write().unwrap_or_else(PoisonError::into_inner);
-        if link.as_ref().is_some_and(|link| Arc::ptr_eq(link, broken)) {
-            *link = None;
+    /// What the last error means for the caller: nothing was done, by it; but
+    /// an attempt before may have been carried out.
+    fn end(&mut self, last: Error) -> Error {
+        match (self.broken.take(), last) {
+            (Some(broken), Error::Unreachable(_) | Error::Full(_)) => broken.into(),
+            (_, last) => last,
         }
     }
 }
 
-async fn read_incarnation(
-    connection: &mut MultiplexedConnection,
-) -> Result<Incarnation, RedisError> {
-    let info: InfoDict =
-        cmd("INFO").arg("server").arg("replication").query_async(connection).await?;
-    let field = |name| info.get::<String>(name).unwrap_or_default();
-    Ok(Incarnation(format!("{}:{}", field("run_id"), field("master_replid"))))
+impl Next {
+    fn after(failure: &Failure, so_far: &SoFar) -> Self {
+        let Failure::After(error) = failure else { return Self::LookAgain };
+        match error.kind() {
+            ErrorKind::Server(ServerErrorKind::Moved) => Self::FollowMoved,
+            ErrorKind::Server(
+                ServerErrorKind::Ask | ServerErrorKind::TryAgain | ServerErrorKind::ClusterDown,
+            ) => Self::Wait,
+            ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown) => {
+                Self::LookAgain
+            }
+            _ if error.is_unrecoverable_error() && so_far.broken.is_none() => Self::Repeat,
+            _ => Self::GiveUp,
+        }
+    }
+}
+
+/// A call's error, after which nobody else may want its link.
+fn note(node: &Node, key: &str, link: &Arc<Link>, error: RedisError) -> Failure {
+    if node::ends_link(&error) {
+        node.drop_link(key, link);
+    }
+    Failure::After(error)
 }

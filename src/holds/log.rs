@@ -1,17 +1,17 @@
 //! The event's log: what changed, in order, with what the journal and the
 //! stream need to follow.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use deadpool_redis::redis::{
-    FromRedisValue, Value,
+    FromRedisValue, RedisResult, Value,
     aio::MultiplexedConnection,
     cmd,
     streams::{StreamId, StreamRangeReply, StreamReadReply},
 };
 use serde::de::DeserializeOwned;
 
-use super::{Error, Holds, keys, snapshot::area_state};
+use super::{Error, Holds, keys, link::Links, node::Node, snapshot::area_state};
 use crate::domain::{
     AreaIndex, AreaState, EventId, HoldId, HoldRecord, Position, SeatIndex, SeatStatus,
 };
@@ -85,15 +85,9 @@ impl Holds {
         after: Position,
         count: usize,
     ) -> Result<Vec<LogEntry>, Error> {
-        let mut connection = self.control().await?;
-        let reply: StreamRangeReply = cmd("XRANGE")
-            .arg(keys::log(event_id))
-            .arg(format!("({after}"))
-            .arg("+")
-            .arg("COUNT")
-            .arg(count)
-            .query_async(&mut connection)
-            .await?;
+        let mut range = cmd("XRANGE");
+        range.arg(keys::log(event_id)).arg(format!("({after}")).arg("+").arg("COUNT").arg(count);
+        let reply: StreamRangeReply = self.links.query(event_id.as_str(), &range).await?;
         decode_all(&reply.ids)
     }
 
@@ -104,15 +98,9 @@ impl Holds {
         until: Position,
         count: usize,
     ) -> Result<Vec<LogEntry>, Error> {
-        let mut connection = self.control().await?;
-        let reply: StreamRangeReply = cmd("XREVRANGE")
-            .arg(keys::log(event_id))
-            .arg(until.to_string())
-            .arg("-")
-            .arg("COUNT")
-            .arg(count)
-            .query_async(&mut connection)
-            .await?;
+        let mut range = cmd("XREVRANGE");
+        range.arg(keys::log(event_id)).arg(until.to_string()).arg("-").arg("COUNT").arg(count);
+        let reply: StreamRangeReply = self.links.query(event_id.as_str(), &range).await?;
         let mut entries = decode_all(&reply.ids)?;
         entries.reverse();
         Ok(entries)
@@ -120,46 +108,54 @@ impl Holds {
 
     /// Forgets the entries before a position.
     pub async fn trim_log(&self, event_id: &EventId, before: Position) -> Result<u64, Error> {
-        let mut connection = self.control().await?;
-        let trimmed = cmd("XTRIM")
-            .arg(keys::log(event_id))
-            .arg("MINID")
-            .arg("~")
-            .arg(before.to_string())
-            .query_async(&mut connection)
-            .await?;
-        Ok(trimmed)
+        let mut trim = cmd("XTRIM");
+        trim.arg(keys::log(event_id)).arg("MINID").arg("~").arg(before.to_string());
+        self.links.query(event_id.as_str(), &trim).await
     }
 
     /// A reader of its own that waits for what comes.
     pub async fn tail_log(&self, event_id: &EventId) -> Result<LogTail, Error> {
-        let connection = self.links.dedicated(FEED_BLOCK).await?;
-        Ok(LogTail { connection, key: keys::log(event_id) })
+        let (node, connection) = self.links.dedicated(event_id.as_str(), FEED_BLOCK).await?;
+        Ok(LogTail { links: self.links.clone(), event_id: event_id.clone(), node, connection })
     }
 }
 
 /// A connection that follows one log.
 pub struct LogTail {
+    links: Arc<Links>,
+    event_id: EventId,
+    node: Arc<Node>,
     connection: MultiplexedConnection,
-    key: String,
 }
 
 impl LogTail {
     /// The next entries after a position; empty where none came within
     /// [`FEED_BLOCK`]. It reads on from a position that is known, never from
-    /// "what comes next": entries in between would be lost.
+    /// "what comes next": entries in between would be lost. An error ends it:
+    /// among others, where the event is at another Redis now.
     pub async fn next(&mut self, after: Position, count: usize) -> Result<Vec<LogEntry>, Error> {
+        // A master that was cut off may live on for long, and answer.
+        if !self.links.is_at(self.event_id.as_str(), &self.node) {
+            return Err(Error::unreachable("the event is at another Redis now"));
+        }
         let block = u64::try_from(Duration::as_millis(&FEED_BLOCK)).unwrap_or(u64::MAX);
-        let reply: Value = cmd("XREAD")
+        let reply: RedisResult<Value> = cmd("XREAD")
             .arg("COUNT")
             .arg(count)
             .arg("BLOCK")
             .arg(block)
             .arg("STREAMS")
-            .arg(&self.key)
+            .arg(keys::log(&self.event_id))
             .arg(after.to_string())
             .query_async(&mut self.connection)
-            .await?;
+            .await;
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(error) => {
+                self.links.routes.follow(&self.node, &error)?;
+                return Err(error.into());
+            }
+        };
         if reply == Value::Nil {
             return Ok(Vec::new());
         }

@@ -9,6 +9,7 @@ mod block_seats;
 mod configure;
 mod confirm;
 mod control;
+mod deployment;
 mod due_holds;
 mod error;
 mod extend_hold;
@@ -19,7 +20,9 @@ mod keys;
 mod link;
 mod load;
 mod log;
+mod node;
 mod release;
+mod routes;
 mod script;
 mod seal;
 mod snapshot;
@@ -32,9 +35,9 @@ pub use due_holds::DueHolds;
 pub use error::Error;
 pub use extend_hold::ExtendReply;
 pub use hold::{HoldArgs, HoldReply};
-pub use link::Incarnation;
 pub use load::{LoadArgs, LoadReply};
 pub use log::{LogEntry, LogTail};
+pub use node::Incarnation;
 pub use release::ReleaseReply;
 pub use script::Reply;
 pub use snapshot::Snapshot;
@@ -46,23 +49,23 @@ use secrecy::{ExposeSecret, SecretString};
 use hold::HoldBatcher;
 use link::Links;
 
-/// The way to Redis: long-lived multiplexed connections for the hot path, a
-/// pool for jobs and probes, and a connection of its own for each log tail.
+/// The way to Redis: for each server, long-lived multiplexed connections for the
+/// hot path and a pool for jobs and probes; and a connection of its own for each
+/// log tail.
 pub struct Holds {
     links: Arc<Links>,
     /// Holds of one event that are asked for at the same time.
     hold_batcher: Arc<HoldBatcher>,
-    pool: deadpool_redis::Pool,
 }
 
 impl Holds {
-    /// Takes the URL of a Redis server; connects when first used.
+    /// Takes the URL of a Redis server, of sentinels, or of a Cluster; connects
+    /// when first used.
     ///
     /// # Errors
     /// [`Error::Url`] where the URL is none of Redis'.
     pub fn new(url: &SecretString) -> Result<Self, Error> {
-        let url = url.expose_secret();
-        let links = Arc::new(Links::new(url)?);
-        Ok(Self { hold_batcher: hold::batcher(&links), links, pool: control::pool(url)? })
+        let links = Arc::new(Links::new(url.expose_secret())?);
+        Ok(Self { hold_batcher: hold::batcher(&links), links })
     }
 }

@@ -47,11 +47,13 @@ const ROOMS: [(&str, &[&str]); 13] = [
 const PLAIN: [&str; 6] = ["batch", "failpoint", "health", "mutants", "telemetry", "proto"];
 
 /// Crates that are at home in some rooms only.
-const HOMES: [(&str, &[&str]); 8] = [
+const HOMES: [(&str, &[&str]); 10] = [
     ("tonic", &["grpc", "proto"]),
     ("tonic_types", &["grpc"]),
     ("axum", &["grpc", "http"]),
     ("deadpool_redis", &["holds"]),
+    ("crc16", &["holds"]),
+    ("rustls", &["holds", "ledger"]),
     ("rmp_serde", &["holds"]),
     ("deadpool_postgres", &["ledger"]),
     ("tokio_postgres", &["ledger", "dev"]),

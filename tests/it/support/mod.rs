@@ -3,6 +3,7 @@
 mod errors;
 pub mod http;
 pub mod model;
+pub mod redis_fleet;
 mod stage;
 mod stores;
 mod watcher;

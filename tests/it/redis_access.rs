@@ -1,0 +1,1 @@
+//! What Redis is asked for: as a user who may do the least, and over TLS.
