@@ -108,7 +108,7 @@ async fn is_fit(node: &Node, kind: &Kind) -> Result<(), String> {
         };
         Ok::<_, Error>((info, state))
     };
-    let (info, state) = info.await.map_err(|error| error.to_string())?;
+    let (info, state) = info.await.map_err(|error| told(&error))?;
     let field = |name| info.get::<String>(name).unwrap_or_default();
     if field("role") != "master" {
         return Err("this Redis is a replica".into());

@@ -1,10 +1,10 @@
-//! Redis servers in company: a master with a replica and sentinels, or a
-//! Cluster. All listen on 127.0.0.1 and end with the test.
+//! Redis servers as `deploy/redis` has them: a master with its replicas and
+//! sentinels, or a Cluster. All listen on 127.0.0.1 and end with the test.
 
 use std::{
     fs,
     net::TcpListener,
-    path::Path,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicU16, Ordering},
 };
 
@@ -17,38 +17,48 @@ use redis::{FromRedisValue, InfoDict, aio::MultiplexedConnection, cmd};
 
 use super::eventually;
 
+/// The user that Holdfast is, in `deploy/redis/users.acl`.
+pub const HOLDFAST: &str = "holdfast:HOLDFAST-PASSWORD@";
+const ADMIN: &str = "admin:ADMIN-PASSWORD@";
+
+/// A file of `deploy/redis`.
+pub fn sample(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/redis").join(name)
+}
+
 /// One server, or sentinel.
 pub struct RedisServer {
     pub port: u16,
     child: Child,
-    /// How tests get in; the user that a server has without any ACL.
+    /// How tests get in.
     url: String,
 }
 
 impl RedisServer {
-    /// Starts `redis-server` with these arguments after its port.
-    pub async fn start(dir: &Path, port: u16, args: &[&str]) -> Self {
-        let url = format!("redis://127.0.0.1:{port}");
-        let mut server = Self::launch(dir, port, args, url);
-        let (log, listens) = (log_of(dir, port), ("127.0.0.1", port));
-        let answers = async || tokio::net::TcpStream::connect(listens).await.is_ok();
-        server.child.answers("redis-server", &log, answers).await.unwrap();
-        server
-    }
-
-    fn launch(dir: &Path, port: u16, args: &[&str], url: String) -> Self {
+    /// Starts `redis-server` on `dir/<port>`, by a configuration file, with
+    /// these options over those of the file.
+    pub async fn start(dir: &Path, port: u16, config: &Path, options: &[&str]) -> Self {
         let own = dir.join(port.to_string());
         fs::create_dir_all(&own).unwrap();
-        let (own, text) = (own.display().to_string(), port.to_string());
-        let mut command = vec!["redis-server"];
-        // A sentinel's file comes first.
-        let (file, rest) =
-            args.split_at(usize::from(args.first().is_some_and(|a| a.contains('/'))));
-        command.extend(file);
-        command.extend(["--port", &text, "--bind", "127.0.0.1", "--dir", &own]);
-        command.extend(rest);
-        let child = Child::start("TERM", &command, None, &log_of(dir, port)).unwrap();
-        Self { port, child, url }
+        // Sentinel writes to it.
+        let file = own.join("redis.conf");
+        fs::copy(config, &file).unwrap();
+        let texts = [&file, &own, &sample("users.acl")].map(|path| path.display().to_string());
+        let [file, own, users] = texts.each_ref().map(String::as_str);
+        let text = port.to_string();
+        let mut command = vec!["redis-server", file, "--port", &text, "--bind", "127.0.0.1"];
+        command.extend(["--dir", own]);
+        let is_sentinel = options.contains(&"--sentinel");
+        if !is_sentinel {
+            command.extend(["--aclfile", users]);
+        }
+        command.extend(options);
+        let log = dir.join(format!("{port}.log"));
+        let mut child = Child::start("TERM", &command, None, &log).unwrap();
+        let answers = async || tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok();
+        child.answers("redis-server", &log, answers).await.unwrap();
+        let admin = if is_sentinel { "" } else { ADMIN };
+        Self { port, child, url: format!("redis://{admin}127.0.0.1:{port}") }
     }
 
     pub async fn connection(&self) -> MultiplexedConnection {
@@ -66,16 +76,17 @@ impl RedisServer {
         info.get(field).unwrap_or_default()
     }
 
+    /// What the server did not let its users do.
+    pub async fn refused(&self) -> Vec<redis::Value> {
+        self.ask(&["ACL", "LOG"]).await.unwrap()
+    }
+
     /// Ends it without a word.
     pub async fn kill(&mut self) {
         let group = i32::try_from(self.child.id()).unwrap();
         killpg(Pid::from_raw(group), Signal::SIGKILL).unwrap();
         self.child.ended().await.unwrap();
     }
-}
-
-fn log_of(dir: &Path, port: u16) -> std::path::PathBuf {
-    dir.join(format!("{port}.log"))
 }
 
 /// A port that nobody listens on, outside of the range from which the system
@@ -92,19 +103,7 @@ pub fn free_port() -> u16 {
     }
 }
 
-const SERVER: [&str; 8] = [
-    "--appendonly",
-    "yes",
-    "--save",
-    "",
-    "--maxmemory-policy",
-    "noeviction",
-    "--repl-diskless-sync-delay",
-    "0",
-];
-
-/// A master, its replica, and three sentinels, which need a second to notice
-/// that it is gone.
+/// A master, two replicas, and three sentinels.
 pub struct Watched {
     _dir: tempfile::TempDir,
     /// The master first, as it was at the start.
@@ -115,53 +114,46 @@ pub struct Watched {
 impl Watched {
     pub async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let master = RedisServer::start(dir.path(), free_port(), &SERVER).await;
-        let (port, mut args) = (master.port.to_string(), SERVER.to_vec());
-        args.extend(["--replicaof", "127.0.0.1", &port]);
-        let replica = RedisServer::start(dir.path(), free_port(), &args).await;
-        eventually("the replica follows", async || {
-            (replica.info("replication", "master_link_status").await == "up").then_some(())
+        let config = sample("sentinel/redis.conf");
+        let mut servers = vec![RedisServer::start(dir.path(), free_port(), &config, &[]).await];
+        let master = servers[0].port.to_string();
+        for _ in 0..2 {
+            let options = ["--replicaof", "127.0.0.1", &master];
+            servers.push(RedisServer::start(dir.path(), free_port(), &config, &options).await);
+        }
+        eventually("the replicas follow", async || {
+            let count = servers[0].info("replication", "min_slaves_good_slaves").await;
+            (count == "2").then_some(())
         })
         .await;
+        let text = fs::read_to_string(sample("sentinel/sentinel.conf")).unwrap();
+        let config = dir.path().join("sentinel.conf");
+        fs::write(&config, text.replace("127.0.0.1 6379", &format!("127.0.0.1 {master}"))).unwrap();
         let mut sentinels = Vec::new();
         for _ in 0..3 {
-            let port = free_port();
-            let file = dir.path().join(format!("sentinel-{port}.conf"));
-            let settings = format!(
-                "sentinel monitor main 127.0.0.1 {} 2\n\
-                 sentinel down-after-milliseconds main 1000\n\
-                 sentinel failover-timeout main 5000\n",
-                master.port
-            );
-            fs::write(&file, settings).unwrap();
-            let args = [&*file.display().to_string(), "--sentinel"];
-            sentinels.push(RedisServer::start(dir.path(), port, &args).await);
+            let server = RedisServer::start(dir.path(), free_port(), &config, &["--sentinel"]);
+            sentinels.push(server.await);
         }
-        eventually("the sentinels know each other and the replica", async || {
+        eventually("the sentinels know each other and the replicas", async || {
             for sentinel in &sentinels {
                 let fields: Vec<String> =
-                    sentinel.ask(&["SENTINEL", "MASTER", "main"]).await.ok()?;
+                    sentinel.ask(&["SENTINEL", "MASTER", "holdfast"]).await.ok()?;
                 let field = |name| fields.iter().skip_while(|&f| f != name).nth(1).cloned();
                 let known = (field("num-slaves")?, field("num-other-sentinels")?);
-                if known != ("1".into(), "2".into()) {
+                if known != ("2".into(), "2".into()) {
                     return None;
                 }
             }
             Some(())
         })
         .await;
-        Self { _dir: dir, servers: vec![master, replica], sentinels }
+        Self { _dir: dir, servers, sentinels }
     }
 
     pub fn url(&self) -> String {
-        self.url_as("")
-    }
-
-    /// With `user:password@`.
-    pub fn url_as(&self, credentials: &str) -> String {
-        let hosts: Vec<_> =
-            self.sentinels.iter().map(|server| format!("127.0.0.1:{}", server.port)).collect();
-        format!("redis+sentinel://{credentials}{}/main", hosts.join(","))
+        let at = |server: &RedisServer| format!("127.0.0.1:{}", server.port);
+        let hosts: Vec<_> = self.sentinels.iter().map(at).collect();
+        format!("redis+sentinel://{HOLDFAST}{}/holdfast", hosts.join(","))
     }
 }
 
@@ -180,10 +172,9 @@ impl Cluster {
         let mut buses = Vec::new();
         for _ in 0..6 {
             let (port, bus) = (free_port(), free_port().to_string());
-            let mut args = SERVER.to_vec();
-            args.extend(["--cluster-enabled", "yes", "--cluster-port", &bus]);
-            args.extend(["--cluster-node-timeout", "1500"]);
-            nodes.push(RedisServer::start(dir.path(), port, &args).await);
+            let config = sample("cluster/redis.conf");
+            let options = ["--cluster-port", &bus];
+            nodes.push(RedisServer::start(dir.path(), port, &config, &options).await);
             buses.push(bus);
         }
         for (node, (first, last)) in nodes.iter().zip(RANGES) {
@@ -221,7 +212,7 @@ impl Cluster {
     /// Names two of its nodes.
     pub fn url(&self) -> String {
         let (a, b) = (self.nodes[0].port, self.nodes[4].port);
-        format!("redis+cluster://127.0.0.1:{a},127.0.0.1:{b}")
+        format!("redis+cluster://{HOLDFAST}127.0.0.1:{a},127.0.0.1:{b}")
     }
 
     /// Which of `nodes` has an event's slot, as they themselves say.
