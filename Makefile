@@ -1,10 +1,11 @@
 # Every target does its own set-up: a fresh clone needs nothing before it.
 
-.PHONY: help up test check bench docs clean
+.PHONY: help up test model check bench docs clean
 
 help:
 	@echo 'make up     start everything: stores, schema, a demo event, the server'
 	@echo 'make test   all tests, on stores of their own'
+	@echo 'make model  the protocol between the stores, every order of its steps: minutes'
 	@echo 'make check  format, lints, the contract, migrations, documentation'
 	@echo 'make bench  hold and confirm beside what their stores do alone'
 	@echo 'make clean  forget the data of make up, and all that was built'
@@ -17,6 +18,9 @@ up:
 test:
 	@.ci/stores
 	cargo test --locked
+
+model:
+	cargo test --release --locked --test protocol -- --ignored --nocapture
 
 check:
 	.ci/check
