@@ -98,8 +98,14 @@ pub fn bounded() -> Vec<Protocol> {
         },
         Protocol {
             left: Left { confirms: [1, 0], losses: 1, ..NO_LEFT },
+            clock_behind: 1,
             sees: &[p::BROUGHT_BACK, p::CONFIRMED_AFTER_A_LOSS, p::TWO_MASTERS],
             ..journaled("a journaled hold, a loss")
+        },
+        Protocol {
+            left: Left { confirms: [1, 0], restarts: 1, relabels: 1, ..NO_LEFT },
+            sees: &[p::CONFIRMED, p::HELD_AFTER_EXPIRY],
+            ..journaled("a journaled hold, another incarnation")
         },
         Protocol {
             left: Left { extends: [1, 0], losses: 1, ..NO_LEFT },
@@ -146,6 +152,7 @@ fn full_fast() -> Vec<Protocol> {
             left: Left { confirms: [1, 1], losses: 1, crashes: 1, ..NO_LEFT },
             journal_job: true,
             last_epoch: 3,
+            clock_behind: 1,
             sees: &[p::CONFIRMED_AFTER_A_LOSS, p::TWO_MASTERS, p::BROUGHT_BACK],
             ..fast("full: a loss, and the journal")
         },
@@ -189,6 +196,7 @@ fn full_journaled() -> Vec<Protocol> {
         Protocol {
             left: Left { holds: [2, 1], extends: [1, 0], losses: 1, ..NO_LEFT },
             journal_job: true,
+            clock_behind: 1,
             sees: &[p::BROUGHT_BACK, p::EXTENDED],
             ..journaled("full: an extended hold, a loss")
         },
