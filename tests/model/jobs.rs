@@ -34,7 +34,7 @@ impl World {
     }
 
     pub fn possible_load_steps(&self, with: &Protocol, steps: &mut Vec<Step>) {
-        let clocks = self.now.saturating_sub(with.clock_behind)..=self.now + with.clock_ahead;
+        let clocks = self.now.saturating_sub(with.clock_behind)..=self.now;
         let clocks = |load: &Load| match load {
             Load::Begin { .. } => clocks.clone(),
             _ => self.now..=self.now,

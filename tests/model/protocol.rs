@@ -24,8 +24,7 @@ pub struct Protocol {
     pub last_epoch: u8,
     /// Whether the job that follows the log is at work.
     pub journal_job: bool,
-    /// By how many ticks Postgres' clock may be ahead of Redis', and behind.
-    pub clock_ahead: Tick,
+    /// How many ticks before an epoch begins Redis' clock may have been read.
     pub clock_behind: Tick,
     pub left: Left,
     pub without: Vec<Mutant>,

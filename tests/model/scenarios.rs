@@ -20,7 +20,6 @@ fn base(name: &'static str, durability: Durability) -> Protocol {
         last_tick: 1,
         last_epoch: 2,
         journal_job: false,
-        clock_ahead: 0,
         clock_behind: 0,
         left: NO_LEFT,
         without: Vec::new(),
@@ -219,16 +218,6 @@ fn full_journaled() -> Vec<Protocol> {
 /// What no guard keeps: where promises end, so that nobody believes more.
 pub fn limits() -> Vec<(Protocol, &'static str)> {
     vec![
-        // What has run out is told by Postgres' clock when an event is built
-        // anew: as far as that is ahead, so much earlier a hold is gone.
-        (
-            Protocol {
-                left: Left { losses: 1, ..NO_LEFT },
-                clock_ahead: 1,
-                ..journaled("Postgres' clock is ahead")
-            },
-            p::HOLDS_EXCLUDE,
-        ),
         // A loader that has lost its lock builds over what another one built.
         (
             Protocol {

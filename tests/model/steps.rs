@@ -27,7 +27,7 @@ pub enum Step {
     ReadLog(Link),
     WriteJournal,
     LookForLoad(Link),
-    /// The load's next step, by Postgres' clock.
+    /// The load's next step, by Redis' clock as it was read.
     Load(Tick),
     LateLoad(Tick),
     LoadCrash,
