@@ -137,6 +137,20 @@ impl App {
     }
 }
 
+/// The use cases on stores that are there, for a command that serves nobody.
+///
+/// # Errors
+/// Where a setting cannot be used, or the database is out of reach or has another
+/// schema.
+pub async fn connect(stores: &Stores) -> anyhow::Result<Arc<Flows>> {
+    let holds = Arc::new(Holds::new(&stores.redis_url)?);
+    let (url, pool_size) = (stores.postgres_url.clone(), stores.postgres_pool.into());
+    let ledger = Ledger::new(&ledger::Settings { url, pool_size })?;
+    ledger.check_schema().await?;
+    let feeds = Arc::new(Feeds::new(holds.clone()));
+    Ok(Flows::new(holds, Arc::new(ledger), feeds))
+}
+
 /// A listener, and where it is.
 async fn listen(addr: SocketAddr, setting: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(addr)

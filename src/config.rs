@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use secrecy::SecretString;
 
-use crate::{limits::MIN_POSTGRES_POOL, telemetry::LogFormat};
+use crate::{domain::EventId, limits::MIN_POSTGRES_POOL, telemetry::LogFormat};
 
 /// A seat and ticket reservation backend that never sells a seat twice.
 #[derive(Debug, Parser)]
@@ -46,6 +46,41 @@ pub enum Command {
         #[arg(long, env = "HOLDFAST_POSTGRES_URL", hide_env_values = true)]
         postgres_url: SecretString,
     },
+    /// Compare Redis with Postgres and with itself, Postgres with itself, and
+    /// servers' streams with Redis; print every difference and what it means.
+    ///
+    /// Servers may run meanwhile: what differs is looked at again after ten
+    /// seconds, and told where it is the same then. A line that begins with `note`
+    /// is no difference: it tells of a hold that was lost with Redis.
+    ///
+    /// Exits 0 where nothing differs (any more, with --repair), 1 where something
+    /// does, and 2 where something could not be compared.
+    Audit {
+        #[command(flatten)]
+        stores: Stores,
+        #[command(flatten)]
+        audit: AuditOptions,
+    },
+}
+
+/// What to compare, and what to do about it.
+#[derive(Debug, Clone, Args)]
+pub struct AuditOptions {
+    /// Only this event; all of them where none is named.
+    #[arg(long = "event", value_name = "ID")]
+    pub events: Vec<EventId>,
+    /// Mend by the protocol's own steps: tell Redis what Postgres has decided,
+    /// journal, end what is due, and at last build the event anew in Redis. What
+    /// Postgres contradicts itself in is left to a person.
+    #[arg(long)]
+    pub repair: bool,
+    /// Compare what this server's stream tells, too, such as
+    /// `http://127.0.0.1:50051`; may be given again.
+    #[arg(long = "server", value_name = "URL")]
+    pub servers: Vec<String>,
+    /// One JSON object a line instead of text.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Where to listen.

@@ -31,6 +31,8 @@ pub mod feed;
 
 pub mod jobs;
 
+pub mod audit;
+
 pub mod dev;
 
 #[cfg(all(feature = "failpoints", not(debug_assertions)))]

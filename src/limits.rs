@@ -145,6 +145,24 @@ pub const MAX_ACTIVE_EVENTS: i64 = 10_000;
 /// its last hold can live, and a margin.
 pub const CLOSED_EVENT_KEPT: Duration = Duration::from_secs(2 * 24 * 3_600);
 
+// The audit.
+
+/// How long after a first look the second one is taken: what both find is
+/// wrong, since whatever heals by itself has had its time.
+pub const AUDIT_PATIENCE: Duration = Duration::from_secs(10);
+/// How long an outbox row may be open: its lease, and a try by another server.
+pub const AUDIT_OUTBOX_OPEN: Duration = Duration::from_secs(15);
+/// How long after its time a hold may still be due.
+pub const AUDIT_OVERDUE: Duration = Duration::from_secs(10);
+/// How long a stream may take to tell what Redis has.
+pub const AUDIT_STREAM_WAIT: Duration = Duration::from_secs(15);
+/// Events that are looked at at the same time.
+pub const AUDIT_CONCURRENCY: usize = 4;
+/// How often an event is compared by any of the servers.
+pub const RECONCILE_PERIOD: Duration = Duration::from_secs(60);
+/// How long one run of the reconcile job goes on to further events.
+pub const RECONCILE_FIRST_LOOKS: Duration = Duration::from_secs(10);
+
 // The stream.
 
 /// How often changes are handed to subscribers: at most one batch a tick.
@@ -203,6 +221,13 @@ const _: () = {
     // is put back could still be at work.
     assert!(POSTGRES_LOCK_TIMEOUT.as_secs() < POSTGRES_STATEMENT_TIMEOUT.as_secs());
     assert!(POSTGRES_STATEMENT_TIMEOUT.as_secs() < JOB_RUN_TIMEOUT.as_secs());
+    // What is healed by the next try is not found twice.
+    assert!(OUTBOX_LEASE.as_secs() + 2 < AUDIT_PATIENCE.as_secs());
+    assert!(CONFIRMING_GRACE.as_secs() + 2 < AUDIT_PATIENCE.as_secs());
+    assert!(2 * OUTBOX_LEASE.as_secs() < AUDIT_OUTBOX_OPEN.as_secs());
+    // Two looks, and the wait between them, fit into a run.
+    let looks = 2 * RECONCILE_FIRST_LOOKS.as_secs() + AUDIT_PATIENCE.as_secs();
+    assert!(looks <= JOB_RUN_TIMEOUT.as_secs());
     // A store that is down is seen within five seconds.
     assert!(HEALTH_PERIOD.as_secs() + HEALTH_PROBE_TIMEOUT.as_secs() < 5);
 };

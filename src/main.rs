@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use holdfast::{
     app::{App, stop_signal},
+    audit,
     config::{Cli, Command, Doors, Stores},
     dev,
     ledger::Ledger,
@@ -24,7 +25,7 @@ async fn main() -> ExitCode {
         Err(error) => Err(error),
     };
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("holdfast: {error:#}");
             ExitCode::FAILURE
@@ -32,17 +33,20 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command) -> anyhow::Result<()> {
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Serve { doors, stores } => serve(&doors, &stores).await,
-        Command::Dev { doors, data_dir } => dev::run(&doors, &data_dir).await,
+        Command::Serve { doors, stores } => serve(&doors, &stores).await?,
+        Command::Dev { doors, data_dir } => dev::run(&doors, &data_dir).await?,
+        Command::Audit { stores, audit } => {
+            return Ok(ExitCode::from(audit::run(&stores, &audit).await));
+        }
         Command::Migrate { postgres_url } => {
             for migration in Ledger::migrate(&postgres_url).await? {
                 println!("applied {migration}");
             }
-            Ok(())
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn serve(doors: &Doors, stores: &Stores) -> anyhow::Result<()> {

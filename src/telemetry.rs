@@ -15,6 +15,10 @@ const JOB_RESTARTS: &str = "holdfast_job_scheduler_restarts_total";
 const STORE_UP: &str = "holdfast_store_up";
 const JOURNALED: &str = "holdfast_journaled_entries_total";
 const REPEATED: &str = "holdfast_outbox_repeated_total";
+const RECONCILED: &str = "holdfast_reconcile_events_total";
+/// A counter, not a gauge: each minute another server may compare an event, and
+/// a gauge would stay at what its server last saw. Alert on any increase.
+const DIFFERENCES: &str = "holdfast_reconcile_differences_total";
 
 /// Seconds: from a script call to a statement that waits for a lock.
 const BUCKETS: [f64; 12] =
@@ -73,7 +77,27 @@ fn describe() {
     describe_counter!(JOB_RESTARTS, "Restarts of the job scheduler after a job stalled");
     describe_gauge!(STORE_UP, "1 while the store answers probes and is fit for service, else 0");
     describe_counter!(JOURNALED, "Log entries that this server journaled");
+    describe_counter!(RECONCILED, "Events whose stores this server compared in the background");
+    describe_counter!(DIFFERENCES, "Differences found by that, by kind; the log names each");
     describe_counter!(REPEATED, "Outbox rows that this server did for another, or again");
+}
+
+/// Shows every kind of difference as 0 from the start, so that the first one is
+/// seen as an increase.
+pub fn reconcile_kinds(kinds: &[&'static str]) {
+    for &kind in kinds {
+        counter!(DIFFERENCES, "kind" => kind).increment(0);
+    }
+}
+
+/// Notes events that were compared.
+pub fn reconciled(events: usize) {
+    counter!(RECONCILED).increment(events as u64);
+}
+
+/// Notes a difference between the stores.
+pub fn reconcile_difference(kind: &'static str) {
+    counter!(DIFFERENCES, "kind" => kind).increment(1);
 }
 
 /// Notes a finished call.

@@ -44,6 +44,18 @@ pub enum Unsold {
     Lost,
 }
 
+impl Outcome {
+    /// Its name in Postgres.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Confirmed(_) => "confirmed",
+            Self::Released => "released",
+            Self::Expired => "expired",
+            Self::Lost => "lost",
+        }
+    }
+}
+
 impl From<Unsold> for Outcome {
     fn from(unsold: Unsold) -> Self {
         match unsold {

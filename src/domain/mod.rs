@@ -4,6 +4,7 @@
 //! chart, holds, orders, positions in an event's history, and [`Refusal`], the
 //! complete list of what the service may say no for.
 
+pub mod audit;
 mod chart;
 mod event;
 mod hold;

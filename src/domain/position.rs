@@ -23,7 +23,7 @@ impl fmt::Display for Epoch {
 
 /// The state of an event after `seq` changes in this epoch. As
 /// `<epoch>-<seq>` it is the id of the change's entry in the event's log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Position {
     pub epoch: Epoch,
     pub seq: u64,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Who may take a seat now. The letter is its code in Redis.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SeatStatus {
     #[serde(rename = "A")]
     Available,
@@ -29,7 +29,7 @@ impl SeatStatus {
 }
 
 /// How much of an area is left, in units.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct AreaState {
     pub available: u32,
     pub capacity: u32,

@@ -6,6 +6,8 @@
 
 mod add_areas;
 mod add_seats;
+mod audit;
+mod audit_stream;
 mod block_seats;
 mod confirm;
 mod create_event;
@@ -25,13 +27,16 @@ mod load_event;
 mod loading;
 mod probe;
 mod prune;
+mod reconcile;
 mod release;
+mod repair;
 mod repeat_outbox;
 mod stream_seat_updates;
 mod unblock_seats;
 mod update_event;
 
 pub use add_seats::AddSeatsRequest;
+pub use audit::{Audit, Audited};
 pub use confirm::ConfirmRequest;
 pub use error::Error;
 pub use extend_hold::ExtendHoldRequest;

@@ -26,6 +26,13 @@ impl Flows {
     /// Brings Redis up to the event's revision, whichever is the latest, and
     /// the outbox row is done.
     pub(super) async fn configure(&self, event_id: &EventId, outbox_id: i64) -> Result<(), Error> {
+        self.configure_event(event_id).await?;
+        self.finished.lock().unwrap_or_else(PoisonError::into_inner).push(outbox_id);
+        Ok(())
+    }
+
+    /// Brings Redis up to the event's revision, whichever is the latest.
+    pub(super) async fn configure_event(&self, event_id: &EventId) -> Result<(), Error> {
         self.event_anew(event_id).await?;
         let sized = self.ledger.find_sized_event(event_id).await?;
         let sized = sized.ok_or_else(|| Error::internal("an event has gone"))?;
@@ -36,7 +43,6 @@ impl Flows {
         };
         self.on_event(event_id, |epoch| self.holds.configure(event_id, epoch, &configuration))
             .await?;
-        self.finished.lock().unwrap_or_else(PoisonError::into_inner).push(outbox_id);
         Ok(())
     }
 }

@@ -16,6 +16,8 @@
 //!   ended, in ms of Redis' clock.
 //! - `areas`, a hash: `f<index>` free units, `c<index>` capacity.
 //! - `holders`, a hash by holder id: units held and owned together.
+//! - `reconciled`, there while a server's comparison of the event counts for
+//!   all; beside the event's state, and with a time to live.
 //! - `log`, a stream of [`super::log::LogEntry`] under ids `<epoch>-<seq>`.
 
 use crate::domain::EventId;
@@ -40,6 +42,15 @@ pub fn holds(event_id: &EventId) -> String {
 pub fn meta(event_id: &EventId) -> String {
     key(event_id, "meta")
 }
+
+/// Taken by whoever compares the event in the background.
+pub fn reconciled(event_id: &EventId) -> String {
+    key(event_id, "reconciled")
+}
+
+/// The fields of `meta` that are rules of the event's.
+pub const RULES: [&str; 5] =
+    ["state", "hold_ttl_ms", "max_hold_ms", "max_units_per_hold", "max_units_per_holder"];
 
 fn key(event_id: &EventId, kind: &str) -> String {
     format!("hf:{{{event_id}}}:{kind}")

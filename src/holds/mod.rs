@@ -5,6 +5,7 @@
 //! entry together. Every script can be run again with the same input without
 //! harm, so a call whose connection broke is made once more.
 
+mod audit;
 mod block_seats;
 mod configure;
 mod confirm;

@@ -7,6 +7,7 @@
 mod expire_holds;
 mod journal_holds;
 mod prune;
+mod reconcile;
 mod repeat_outbox;
 mod scheduler;
 
@@ -29,4 +30,5 @@ struct Job {
     run: fn(Arc<Flows>) -> BoxFuture<'static, Result<(), Error>>,
 }
 
-const TABLE: [Job; 4] = [expire_holds::JOB, journal_holds::JOB, repeat_outbox::JOB, prune::JOB];
+const TABLE: [Job; 5] =
+    [expire_holds::JOB, journal_holds::JOB, repeat_outbox::JOB, prune::JOB, reconcile::JOB];

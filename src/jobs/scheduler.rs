@@ -15,6 +15,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Job, TABLE};
 use crate::{
+    domain::audit::Difference,
     flow::Flows,
     health::Health,
     limits::{HEALTH_PERIOD, JOB_RUN_TIMEOUT, JOB_STALLED},
@@ -45,6 +46,7 @@ struct Runner {
 impl Jobs {
     /// Starts all jobs.
     pub fn start(flows: &Arc<Flows>, health: Arc<Health>) -> Self {
+        telemetry::reconcile_kinds(&Difference::KINDS);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let runners = TABLE.map(|job| {
             Arc::new(Runner {

@@ -4,6 +4,7 @@
 //! own transaction; what takes more than one goes through `run_tx`.
 //! The first line of every statement names its function.
 
+mod audit;
 mod charts;
 mod columns;
 mod confirm;

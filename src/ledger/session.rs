@@ -8,7 +8,7 @@ use deadpool_postgres::{
 use scoped_futures::ScopedBoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::timeout;
-use tokio_postgres::{Config, NoTls, Row, types::ToSql};
+use tokio_postgres::{Config, IsolationLevel, NoTls, Row, types::ToSql};
 
 use super::{Error, Ledger, journal};
 use crate::domain::EventId;
@@ -107,7 +107,7 @@ impl Ledger {
     ) -> Result<T, Error> {
         let mut attempt = 1;
         loop {
-            match self.run_tx_once(&work).await {
+            match self.run_tx_once(&work, false).await {
                 Err(Error::Race(error)) if attempt < MAX_TRANSACTION_ATTEMPTS => {
                     tracing::debug!(attempt, %error, "transaction lost a race");
                     attempt += 1;
@@ -117,14 +117,28 @@ impl Ledger {
         }
     }
 
+    /// Runs `work`, which only reads, on one snapshot: all of its statements see
+    /// the same moment.
+    pub(super) async fn on_snapshot<'w, T: Send + 'w>(
+        &self,
+        work: impl for<'t> Fn(&'t Tx<'t>) -> TxFuture<'w, 't, T> + Send + Sync,
+    ) -> Result<T, Error> {
+        self.run_tx_once(&work, true).await
+    }
+
     async fn run_tx_once<'w, T: Send + 'w>(
         &self,
         work: &(impl for<'t> Fn(&'t Tx<'t>) -> TxFuture<'w, 't, T> + Send + Sync),
+        on_snapshot: bool,
     ) -> Result<T, Error> {
         let mut client = session(&self.pool).await?;
         let answer = Box::pin(async {
             // Dropped before its commit, the transaction is rolled back.
-            let tx = Tx(client.transaction().await?);
+            let mut begin = client.build_transaction();
+            if on_snapshot {
+                begin = begin.isolation_level(IsolationLevel::RepeatableRead).read_only(true);
+            }
+            let tx = Tx(begin.start().await?);
             let value = work(&tx).await?;
             tx.0.commit().await?;
             Ok(value)

@@ -15,6 +15,7 @@ mod support;
 mod add_areas;
 mod add_seats;
 mod another_redis;
+mod audit;
 mod bad_requests;
 mod block_seats;
 mod cluster;

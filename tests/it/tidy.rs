@@ -13,8 +13,8 @@ const MAX_LINE_CHARS: usize = 100;
 
 /// The rooms, and which others each may use. Every room may use limits; the
 /// rooms of one line may use each other.
-const ROOMS: [(&str, &[&str]); 13] = [
-    ("main", &["app", "config", "dev", "ledger", "telemetry"]),
+const ROOMS: [(&str, &[&str]); 14] = [
+    ("main", &["app", "audit", "config", "dev", "ledger", "telemetry"]),
     (
         "app",
         &[
@@ -30,16 +30,17 @@ const ROOMS: [(&str, &[&str]); 13] = [
             "telemetry",
         ],
     ),
+    ("audit", &["app", "config", "domain", "flow", "proto"]),
     ("dev", &["app", "config", "ledger", "proto"]),
     ("grpc", &["flow", "domain", "proto", "telemetry"]),
     ("http", &["failpoint", "health", "telemetry"]),
-    ("jobs", &["flow", "health", "telemetry"]),
+    ("jobs", &["flow", "domain", "health", "telemetry"]),
     ("flow", &["domain", "failpoint", "holds", "ledger", "feed"]),
     ("feed", &["domain", "holds"]),
     ("holds", &["batch", "domain", "mutants"]),
     ("ledger", &["batch", "domain", "mutants"]),
     ("domain", &[]),
-    ("config", &["telemetry"]),
+    ("config", &["domain", "telemetry"]),
     ("limits", &[]),
 ];
 

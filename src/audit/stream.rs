@@ -1,0 +1,105 @@
+//! A server's stream, read as a client reads it, and compared with Redis.
+
+use anyhow::{Context as _, bail};
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    domain::{
+        AreaState, EventId, Position, SeatStatus,
+        audit::{Difference, House, compare_stream},
+    },
+    flow::Flows,
+    limits::AUDIT_STREAM_WAIT,
+    proto::{
+        self, StreamSeatUpdatesRequest, StreamSeatUpdatesResponse,
+        reservation_service_client::ReservationServiceClient,
+        stream_seat_updates_response::Message,
+    },
+};
+
+/// What the server tells, folded, and after which position.
+#[derive(Default)]
+struct Told {
+    house: House,
+    /// `None` within a snapshot or a big update.
+    position: Option<Position>,
+    in_snapshot: bool,
+}
+
+/// Reads the stream until it has told what Redis has, and compares every seat
+/// and area.
+///
+/// # Errors
+/// Where the server cannot be reached, or ends the stream.
+pub async fn compare(
+    flows: &Flows,
+    event_id: &EventId,
+    server: &str,
+) -> anyhow::Result<Vec<Difference>> {
+    let until = Instant::now() + AUDIT_STREAM_WAIT;
+    let request =
+        StreamSeatUpdatesRequest { event_id: event_id.to_string(), resume_token: String::new() };
+    let open = async {
+        let mut client = ReservationServiceClient::connect(server.to_owned()).await?;
+        anyhow::Ok(client.stream_seat_updates(request).await?.into_inner())
+    };
+    let mut stream = timeout_at(until, open).await.context("no answer")??;
+    let (mut told, mut map, mut last) = (Told::default(), None, Position::default());
+    loop {
+        match timeout_at(until, stream.message()).await {
+            Ok(message) => told.take(event_id, message?.context("the stream has ended")?)?,
+            Err(_) => {
+                let server = server.to_owned();
+                return Ok(vec![Difference::StreamSilent { server, after: last }]);
+            }
+        }
+        let Some(position) = told.position else { continue };
+        last = position;
+        if let Some(redis) = flows.house_at(event_id, position, &mut map).await? {
+            return Ok(compare_stream(server, &told.house, &redis));
+        }
+    }
+}
+
+impl Told {
+    fn take(&mut self, event_id: &EventId, told: StreamSeatUpdatesResponse) -> anyhow::Result<()> {
+        let StreamSeatUpdatesResponse { message, resume_token } = told;
+        self.position = match resume_token.as_str() {
+            "" => None,
+            token => Some(Position::from_token(token, event_id)?),
+        };
+        match message {
+            Some(Message::Snapshot(part)) => {
+                if !self.in_snapshot {
+                    self.house = House::default();
+                }
+                self.in_snapshot = !part.last;
+                self.fold(part.seats, part.areas)
+            }
+            Some(Message::Updates(updates)) => self.fold(updates.seats, updates.areas),
+            Some(Message::Heartbeat(_)) | None => Ok(()),
+        }
+    }
+
+    fn fold(
+        &mut self,
+        seats: Vec<proto::SeatState>,
+        areas: Vec<proto::AreaState>,
+    ) -> anyhow::Result<()> {
+        for seat in seats {
+            let status = match seat.status() {
+                proto::SeatStatus::Available => SeatStatus::Available,
+                proto::SeatStatus::Held => SeatStatus::Held,
+                proto::SeatStatus::Sold => SeatStatus::Sold,
+                proto::SeatStatus::Blocked => SeatStatus::Blocked,
+                proto::SeatStatus::Unspecified => bail!("seat {} has no status", seat.seat_id),
+            };
+            self.house.seats.insert(seat.seat_id, status);
+        }
+        for area in areas {
+            let (available, capacity) = (area.available.try_into()?, area.capacity.try_into()?);
+            self.house.areas.insert(area.area_id, AreaState { available, capacity });
+        }
+        Ok(())
+    }
+}

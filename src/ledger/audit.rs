@@ -1,0 +1,256 @@
+//! Postgres' picture of one event for an audit, and what Postgres contradicts
+//! itself in: what no constraint guards.
+
+use std::{collections::HashMap, time::Duration};
+
+use scoped_futures::ScopedFutureExt;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::{
+    Error, Ledger,
+    columns::{parse, to_u32, unsigned},
+    journal::{hold_columns, hold_from_row},
+    outcomes::outcome_from_row,
+    session::Tx,
+};
+use crate::domain::{
+    AreaIndex, Epoch, EventId, HoldId, OrderId, Outcome, Position, Refusal, SeatIndex,
+    audit::{AreaBook, Difference, JournalRow, PostgresPicture, RecentSale},
+};
+use crate::limits::{AUDIT_OUTBOX_OPEN, CLOSED_EVENT_KEPT};
+
+impl Ledger {
+    /// All events, those that changed last first.
+    pub async fn all_events(&self) -> Result<Vec<EventId>, Error> {
+        const SQL: &str = "-- all_events
+            SELECT event_id FROM events ORDER BY update_time DESC, event_id";
+        self.query(SQL, &[]).await?.iter().map(|row| parse(row.get(0))).collect()
+    }
+
+    /// All that an audit compares of an event, in one snapshot. `live` are the
+    /// holds that live in Redis; `since` is the time that has passed since they
+    /// were read, and more: sales marked as told within it are listed as recent.
+    ///
+    /// # Errors
+    /// [`Refusal::EventNotFound`].
+    pub async fn audit(
+        &self,
+        event_id: &EventId,
+        live: &[HoldId],
+        since: Duration,
+    ) -> Result<PostgresPicture, Error> {
+        let live: Vec<Uuid> = live.iter().map(|hold_id| hold_id.0).collect();
+        let live = &live;
+        self.on_snapshot(|tx| {
+            async move {
+                let mut picture = event_in_tx(tx, event_id).await?;
+                seats_in_tx(tx, event_id, &mut picture).await?;
+                areas_in_tx(tx, event_id, &mut picture).await?;
+                holds_in_tx(tx, event_id, live, &mut picture).await?;
+                picture.recent = recent_in_tx(tx, event_id, since).await?;
+                outbox_in_tx(tx, event_id, &mut picture.own).await?;
+                orders_in_tx(tx, event_id, &mut picture.own).await?;
+                Ok(picture)
+            }
+            .scope_boxed()
+        })
+        .await
+    }
+}
+
+async fn event_in_tx(tx: &Tx<'_>, event_id: &EventId) -> Result<PostgresPicture, Error> {
+    const SQL: &str = "-- audit: event
+        SELECT e.epoch, e.revision, c.epoch, c.seq,
+            e.state NOT IN ('DRAFT', 'CLOSED') OR e.update_time > now() - $2 * interval '1 second',
+            (SELECT count(*) FROM seats s WHERE s.event_id = e.event_id),
+            state, hold_ttl_ms::text, max_hold_ms::text, max_units_per_hold::text,
+            max_units_per_holder::text
+        FROM events e LEFT JOIN journal_cursors c USING (event_id) WHERE event_id = $1";
+    let kept = CLOSED_EVENT_KEPT.as_secs_f64();
+    let row = tx.query_opt(SQL, &[&event_id.as_str(), &kept]).await?;
+    let row = row.ok_or_else(|| Refusal::EventNotFound(event_id.clone()))?;
+    let cursor = Option::zip(row.get::<_, Option<i64>>(2), row.get::<_, Option<i64>>(3));
+    let rules =
+        ["state", "hold_ttl_ms", "max_hold_ms", "max_units_per_hold", "max_units_per_holder"];
+    let rules = (6..).zip(rules).map(|(at, name)| (name.to_owned(), row.get(at)));
+    Ok(PostgresPicture {
+        epoch: Epoch(unsigned(row.get(0))?),
+        revision: unsigned(row.get(1))?,
+        cursor: cursor
+            .map(|(epoch, seq)| {
+                Ok::<_, Error>(Position { epoch: Epoch(unsigned(epoch)?), seq: unsigned(seq)? })
+            })
+            .transpose()?,
+        is_active: row.get(4),
+        seat_count: usize::try_from(row.get::<_, i64>(5)).map_err(Error::corrupt)?,
+        rules: rules.collect(),
+        ..PostgresPicture::default()
+    })
+}
+
+async fn seats_in_tx(
+    tx: &Tx<'_>,
+    event_id: &EventId,
+    picture: &mut PostgresPicture,
+) -> Result<(), Error> {
+    const BLOCKED: &str = "-- audit: blocked
+        SELECT seat_index FROM seats WHERE event_id = $1 AND blocked";
+    const SOLD: &str = "-- audit: sold
+        SELECT seat_index, hold_id FROM tickets t JOIN orders o USING (order_id)
+        WHERE t.event_id = $1 AND seat_index IS NOT NULL";
+    const OWNED: &str = "-- audit: owned
+        SELECT holder_id, count(*)::int FROM tickets t JOIN orders o USING (order_id)
+        WHERE t.event_id = $1 GROUP BY holder_id";
+    let id = event_id.as_str();
+    let seat = |row: &Row| SeatIndex(to_u32(row.get(0)));
+    picture.blocked = tx.query(BLOCKED, &[&id]).await?.iter().map(seat).collect();
+    let sold = tx.query(SOLD, &[&id]).await?;
+    picture.sold = sold.iter().map(|row| (seat(row), HoldId(row.get(1)))).collect();
+    let owned = tx.query(OWNED, &[&id]).await?;
+    let owned = owned.iter().map(|row| Ok((parse(row.get(0))?, to_u32(row.get(1)))));
+    picture.owned = owned.collect::<Result<_, Error>>()?;
+    Ok(())
+}
+
+async fn areas_in_tx(
+    tx: &Tx<'_>,
+    event_id: &EventId,
+    picture: &mut PostgresPicture,
+) -> Result<(), Error> {
+    const SQL: &str = "-- audit: areas
+        SELECT capacity, sold, area_id,
+            (SELECT count(*)::int FROM tickets t
+             WHERE t.event_id = a.event_id AND t.area_index = a.area_index)
+        FROM areas a WHERE event_id = $1 ORDER BY area_index";
+    for row in tx.query(SQL, &[&event_id.as_str()]).await? {
+        let [capacity, sold, tickets] = [0, 1, 3].map(|at| to_u32(row.get(at)));
+        if sold != tickets {
+            picture.own.push(Difference::AreaSold { area: row.get(2), sold, tickets });
+        }
+        picture.areas.push(AreaBook { capacity, sold, tickets });
+    }
+    Ok(())
+}
+
+async fn holds_in_tx(
+    tx: &Tx<'_>,
+    event_id: &EventId,
+    live: &[Uuid],
+    picture: &mut PostgresPicture,
+) -> Result<(), Error> {
+    const JOURNAL: &str = concat!(
+        "-- audit: journal\nSELECT ",
+        hold_columns!(),
+        ", o.hold_id IS NULL AND h.expire_time > now()
+        FROM holds h LEFT JOIN hold_outcomes o USING (event_id, hold_id)
+        WHERE h.event_id = $1 AND h.hold_id IN (
+            SELECT unnest($2::uuid[]) UNION ALL
+            SELECT hold_id FROM holds WHERE event_id = $1 AND expire_time > now())"
+    );
+    const OUTCOMES: &str = "-- audit: outcomes
+        SELECT o.hold_id, o.outcome, o.order_id
+        FROM unnest($2::uuid[]) AS id JOIN hold_outcomes o ON o.event_id = $1 AND o.hold_id = id";
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&event_id.as_str(), &live];
+    for row in tx.query(JOURNAL, &params).await? {
+        let (hold_id, record) = hold_from_row(&row)?;
+        picture.journal.insert(hold_id, JournalRow { record, is_live: row.get(9) });
+    }
+    let outcomes = tx.query(OUTCOMES, &params).await?;
+    let outcomes = outcomes.iter().map(|row| Ok((HoldId(row.get(0)), outcome_from_row(row, 1)?)));
+    picture.outcomes = outcomes.collect::<Result<HashMap<HoldId, Outcome>, Error>>()?;
+    Ok(())
+}
+
+async fn recent_in_tx(
+    tx: &Tx<'_>,
+    event_id: &EventId,
+    since: Duration,
+) -> Result<Vec<RecentSale>, Error> {
+    // Two halves, each by an index of its own.
+    const SQL: &str = "-- audit: recent
+        WITH recent AS (
+            SELECT hold_id FROM outbox
+            WHERE done_at IS NULL AND event_id = $1 AND kind = 'sold'
+            UNION SELECT hold_id FROM outbox
+            WHERE done_at > clock_timestamp() - $2 * interval '1 second'
+                AND done_at IS NOT NULL AND event_id = $1 AND kind = 'sold'
+        )
+        SELECT hold_id, o.holder_id, t.area_index, count(*)::int
+        FROM recent JOIN orders o USING (hold_id) JOIN tickets t USING (order_id)
+        WHERE o.event_id = $1 GROUP BY hold_id, o.holder_id, t.area_index";
+    let mut sales: HashMap<HoldId, RecentSale> = HashMap::new();
+    for row in tx.query(SQL, &[&event_id.as_str(), &since.as_secs_f64()]).await? {
+        let (hold_id, units) = (HoldId(row.get(0)), to_u32(row.get(3)));
+        let holder_id = parse(row.get(1))?;
+        let sale = sales.entry(hold_id).or_insert_with(|| RecentSale {
+            hold_id,
+            holder_id,
+            units: 0,
+            areas: Vec::new(),
+        });
+        sale.units += units;
+        if let Some(area) = row.get::<_, Option<i32>>(2) {
+            sale.areas.push((AreaIndex(to_u32(area)), units));
+        }
+    }
+    Ok(sales.into_values().collect())
+}
+
+async fn outbox_in_tx(
+    tx: &Tx<'_>,
+    event_id: &EventId,
+    found: &mut Vec<Difference>,
+) -> Result<(), Error> {
+    const SQL: &str = "-- audit: outbox
+        SELECT outbox_id, hold_id FROM outbox
+        WHERE done_at IS NULL AND event_id = $1 AND create_time < now() - $2 * interval '1 second'";
+    let rows = tx.query(SQL, &[&event_id.as_str(), &AUDIT_OUTBOX_OPEN.as_secs_f64()]).await?;
+    found.extend(rows.iter().map(|row| Difference::OutboxOpen {
+        outbox_id: row.get(0),
+        hold: row.get::<_, Option<Uuid>>(1).map(HoldId),
+    }));
+    Ok(())
+}
+
+async fn orders_in_tx(
+    tx: &Tx<'_>,
+    event_id: &EventId,
+    found: &mut Vec<Difference>,
+) -> Result<(), Error> {
+    const CONFIRMED: &str = "-- audit: confirmed without order
+        SELECT v.hold_id FROM hold_outcomes v
+        WHERE v.event_id = $1 AND v.outcome = 'confirmed' AND NOT EXISTS (
+            SELECT FROM orders o WHERE o.order_id = v.order_id
+                AND o.event_id = v.event_id AND o.hold_id = v.hold_id)";
+    const ORDERS: &str = "-- audit: order without outcome
+        SELECT o.order_id, o.hold_id FROM orders o
+        WHERE o.event_id = $1 AND NOT EXISTS (
+            SELECT FROM hold_outcomes v WHERE v.event_id = o.event_id
+                AND v.hold_id = o.hold_id AND v.order_id = o.order_id)";
+    const TICKETS: &str = "-- audit: tickets of orders
+        SELECT o.order_id, o.total_micros, coalesce(sum(t.price_micros), 0)::int8, count(t.*),
+            coalesce(bool_or(t.event_id <> o.event_id), false)
+        FROM orders o LEFT JOIN tickets t USING (order_id)
+        WHERE o.event_id = $1 GROUP BY o.order_id
+        HAVING o.total_micros <> coalesce(sum(t.price_micros), 0) OR count(t.*) = 0
+            OR bool_or(t.event_id <> o.event_id)";
+    let id = event_id.as_str();
+    for row in tx.query(CONFIRMED, &[&id]).await? {
+        found.push(Difference::ConfirmedWithoutOrder { hold: HoldId(row.get(0)) });
+    }
+    for row in tx.query(ORDERS, &[&id]).await? {
+        let (order, hold) = (OrderId(row.get(0)), HoldId(row.get(1)));
+        found.push(Difference::OrderWithoutOutcome { order, hold });
+    }
+    for row in tx.query(TICKETS, &[&id]).await? {
+        let order = OrderId(row.get(0));
+        let (total_micros, tickets_micros) = (row.get(1), row.get(2));
+        found.push(match (row.get::<_, i64>(3), row.get(4)) {
+            (0, _) => Difference::OrderTickets { order, what: "has no tickets" },
+            (_, true) => Difference::OrderTickets { order, what: "has tickets of another event" },
+            _ => Difference::OrderTotal { order, total_micros, tickets_micros },
+        });
+    }
+    Ok(())
+}
