@@ -158,8 +158,12 @@ pub const AUDIT_OVERDUE: Duration = Duration::from_secs(10);
 pub const AUDIT_STREAM_WAIT: Duration = Duration::from_secs(15);
 /// Events that are looked at at the same time.
 pub const AUDIT_CONCURRENCY: usize = 4;
-/// How often an event is compared by any of the servers.
+/// How often an event is compared in the background, by one of the servers.
 pub const RECONCILE_PERIOD: Duration = Duration::from_secs(60);
+/// Seats and holds of an event that is compared that often; one that has so many
+/// times more is compared so many times less often. Redis stands still meanwhile:
+/// some 2.5 ms for each thousand.
+pub const RECONCILE_SIZE: usize = 10_000;
 /// How long one run of the reconcile job goes on to further events.
 pub const RECONCILE_FIRST_LOOKS: Duration = Duration::from_secs(10);
 

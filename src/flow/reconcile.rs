@@ -3,7 +3,11 @@
 use tokio::time::Instant;
 
 use super::{Audited, Error, Flows};
-use crate::{domain::EventId, ledger::ActiveEvent, limits::RECONCILE_FIRST_LOOKS};
+use crate::{
+    domain::EventId,
+    ledger::ActiveEvent,
+    limits::{RECONCILE_FIRST_LOOKS, RECONCILE_SIZE},
+};
 
 impl Flows {
     /// Audits events whose turn it is and that no other server has taken; mends
@@ -32,7 +36,15 @@ impl Flows {
             if !self.holds.take_reconcile_turn(event_id).await? {
                 continue;
             }
-            match self.look(event_id).await.map_err(Error::of_a_read) {
+            let look = self.look(event_id).await.map_err(Error::of_a_read);
+            if let Ok(look) = &look {
+                let periods = (look.seats + look.holds) / RECONCILE_SIZE;
+                let periods = u32::try_from(periods).unwrap_or(u32::MAX);
+                if periods > 1 {
+                    self.holds.keep_reconcile_turn(event_id, periods).await?;
+                }
+            }
+            match look {
                 Ok(look) if look.differences.is_empty() => audited.push(look),
                 Ok(look) => doubtful.push(look),
                 Err(error) => note(event_id, error),

@@ -1,6 +1,6 @@
 //! What an audit reads, and how it has an event built anew.
 
-use std::{collections::HashMap, str::FromStr};
+use std::{collections::HashMap, str::FromStr, time::Duration};
 
 use deadpool_redis::redis::cmd;
 use serde::{Deserialize, Serialize};
@@ -87,16 +87,28 @@ impl Holds {
     }
 
     /// Takes an event's turn to be compared in the background; answers whether
-    /// nobody had taken it within [`RECONCILE_PERIOD`]. Where the answer is lost,
-    /// this turn is.
+    /// nobody has it. Where the answer is lost, this turn is.
     pub async fn take_reconcile_turn(&self, event_id: &EventId) -> Result<bool, Error> {
         let mut set = cmd("SET");
-        set.arg(keys::reconciled(event_id)).arg(1).arg("NX");
         // A little less, or every other run would find the turn taken.
-        set.arg("PX").arg(u64::try_from(RECONCILE_PERIOD.as_millis()).unwrap_or(u64::MAX) / 6 * 5);
+        let period = RECONCILE_PERIOD * 5 / 6;
+        set.arg(keys::reconciled(event_id)).arg(1).arg("NX").arg("PX").arg(millis(period));
         let (taken, _): (Option<String>, _) = self.links.read(event_id.as_str(), &set).await?;
         Ok(taken.is_some())
     }
+
+    /// Keeps the turn that was taken for so many periods: Redis does nothing else
+    /// while it tells all that it has of a big event.
+    pub async fn keep_reconcile_turn(&self, event_id: &EventId, periods: u32) -> Result<(), Error> {
+        let mut keep = cmd("PEXPIRE");
+        keep.arg(keys::reconciled(event_id)).arg(millis(RECONCILE_PERIOD * periods));
+        let (_, _): (i64, _) = self.links.read(event_id.as_str(), &keep).await?;
+        Ok(())
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Answer {

@@ -26,15 +26,17 @@ for i = 2, #seats, 2 do
 end
 for i = 1, #due, 2 do list(due[i]) end
 
--- Records are MessagePack already: a list of them is a header and their bytes.
-local PAIR, LIST = '\146', '\221'
-local records, count = {}, 0
+-- Records are MessagePack already, and so is an id behind its header: a list of
+-- pairs is put together from bytes that are there.
+local PAIR_BEGINNING_WITH_AN_ID, LIST = '\146\217\32', '\221'
+local parts, used, count = {}, 0, 0
 for first = 1, #ids, 1000 do
   local last = math.min(first + 999, #ids)
   for i, packed in ipairs(redis.call('HMGET', HOLDS, unpack(ids, first, last))) do
-    if packed then
-      count = count + 1
-      records[count] = PAIR .. cmsgpack.pack(ids[first + i - 1]) .. packed
+    local id = ids[first + i - 1]
+    if packed and #id == 32 then
+      parts[used + 1], parts[used + 2], parts[used + 3] = PAIR_BEGINNING_WITH_AN_ID, id, packed
+      used, count = used + 3, count + 1
     end
   end
 end
@@ -49,4 +51,4 @@ return '\129' .. cmsgpack.pack('Done') .. '\152'
   .. cmsgpack.pack(due)
   .. cmsgpack.pack(redis.call('HGETALL', AREAS))
   .. cmsgpack.pack(redis.call('HGETALL', HOLDERS))
-  .. LIST .. struct.pack('>I4', count) .. table.concat(records)
+  .. LIST .. struct.pack('>I4', count) .. table.concat(parts)
