@@ -1,7 +1,7 @@
 //! A server's stream, read as a client reads it, and compared with Redis.
 
 use anyhow::{Context as _, bail};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
     domain::{
@@ -9,7 +9,7 @@ use crate::{
         audit::{Difference, House, compare_stream},
     },
     flow::Flows,
-    limits::AUDIT_STREAM_WAIT,
+    limits::{AUDIT_STREAM_WAIT, RETRY_DELAY},
     proto::{
         self, StreamSeatUpdatesRequest, StreamSeatUpdatesResponse,
         reservation_service_client::ReservationServiceClient,
@@ -27,36 +27,45 @@ struct Told {
 }
 
 /// Reads the stream until it has told what Redis has, and compares every seat
-/// and area.
+/// and area. A stream that fails is asked for again, as by any client, for
+/// [`AUDIT_STREAM_WAIT`] in all.
 ///
 /// # Errors
-/// Where the server cannot be reached, or ends the stream.
+/// Where the server cannot be reached, or goes on failing.
 pub async fn compare(
     flows: &Flows,
     event_id: &EventId,
     server: &str,
 ) -> anyhow::Result<Vec<Difference>> {
     let until = Instant::now() + AUDIT_STREAM_WAIT;
-    let request =
-        StreamSeatUpdatesRequest { event_id: event_id.to_string(), resume_token: String::new() };
-    let open = async {
-        let mut client = ReservationServiceClient::connect(server.to_owned()).await?;
-        anyhow::Ok(client.stream_seat_updates(request).await?.into_inner())
-    };
-    let mut stream = timeout_at(until, open).await.context("no answer")??;
-    let (mut told, mut map, mut last) = (Told::default(), None, Position::default());
+    let connect = ReservationServiceClient::connect(server.to_owned());
+    let client = timeout_at(until, connect).await.context("no answer")??;
+    let mut last = Position::default();
     loop {
-        match timeout_at(until, stream.message()).await {
-            Ok(message) => told.take(event_id, message?.context("the stream has ended")?)?,
+        let asked = async {
+            let request = StreamSeatUpdatesRequest {
+                event_id: event_id.to_string(),
+                resume_token: String::new(),
+            };
+            let mut stream = client.clone().stream_seat_updates(request).await?.into_inner();
+            let (mut told, mut map) = (Told::default(), None);
+            loop {
+                told.take(event_id, stream.message().await?.context("the stream has ended")?)?;
+                let Some(position) = told.position else { continue };
+                last = position;
+                if let Some(redis) = flows.house_at(event_id, position, &mut map).await? {
+                    return anyhow::Ok(compare_stream(server, &told.house, &redis));
+                }
+            }
+        };
+        match timeout_at(until, asked).await {
+            Ok(Ok(found)) => return Ok(found),
+            Ok(Err(error)) if Instant::now() + RETRY_DELAY >= until => return Err(error),
+            Ok(Err(_)) => sleep(RETRY_DELAY).await,
             Err(_) => {
                 let server = server.to_owned();
                 return Ok(vec![Difference::StreamSilent { server, after: last }]);
             }
-        }
-        let Some(position) = told.position else { continue };
-        last = position;
-        if let Some(redis) = flows.house_at(event_id, position, &mut map).await? {
-            return Ok(compare_stream(server, &told.house, &redis));
         }
     }
 }

@@ -21,6 +21,8 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Audited {
     pub event_id: EventId,
+    /// Whether Redis has it.
+    pub is_loaded: bool,
     pub seats: usize,
     /// That live in Redis.
     pub holds: usize,
@@ -118,6 +120,7 @@ impl Flows {
         let differences = compare(redis.as_ref(), &postgres, &event.chart);
         Ok(Audited {
             event_id: event_id.clone(),
+            is_loaded: redis.is_some(),
             seats: postgres.seat_count,
             holds: live.len(),
             differences,
