@@ -31,8 +31,7 @@ impl Flows {
             return Ok(left);
         }
         tracing::warn!(%event_id, "the event is built anew in Redis");
-        let epoch = self.event_anew(&event_id).await?.epoch;
-        self.holds.retire(&event_id, epoch).await?;
+        self.holds.seal(&event_id).await?;
         self.load_event(&event_id, None).await?;
         self.audit_anew(&event_id).await
     }
@@ -116,9 +115,9 @@ impl Flows {
             }
             let holds = wanted
                 .iter()
-                .filter_map(|hold_id| Some((at, *hold_id, redis.holds.get(hold_id)?.clone())));
-            let batch =
-                JournalBatch { from: at, to: at, holds: holds.collect(), expired: Vec::new() };
+                .filter_map(|id| Some((redis.position, *id, redis.holds.get(id)?.clone())));
+            let holds = holds.collect();
+            let batch = JournalBatch { from: at, to: at, holds, ..JournalBatch::default() };
             if self.ledger.write_journal(event_id, &batch).await? {
                 return Ok(());
             }

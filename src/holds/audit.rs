@@ -17,18 +17,12 @@ use crate::limits::RECONCILE_PERIOD;
 
 static AUDIT: Verb = verb!("audit");
 static AUDIT_HOLDS: Verb = verb!("audit_holds");
-static RETIRE: Verb = verb!("retire");
 
 /// Holds that one script call reads.
 const PAGE: usize = 1_000;
 
 #[derive(Serialize)]
 struct Request {}
-
-#[derive(Serialize)]
-struct EpochRequest {
-    epoch: Epoch,
-}
 
 #[derive(Serialize)]
 struct HoldsRequest<'a> {
@@ -81,11 +75,6 @@ impl Holds {
         Ok(found)
     }
 
-    /// Makes an event's state count as lost, so that it is built anew.
-    pub async fn retire(&self, event_id: &EventId, epoch: Epoch) -> Result<Reply<bool>, Error> {
-        self.run(&RETIRE, event_id, &EpochRequest { epoch }).await
-    }
-
     /// Takes an event's turn to be compared in the background; answers whether
     /// nobody has it. Where the answer is lost, this turn is.
     pub async fn take_reconcile_turn(&self, event_id: &EventId) -> Result<bool, Error> {
@@ -93,7 +82,7 @@ impl Holds {
         // A little less, or every other run would find the turn taken.
         let period = RECONCILE_PERIOD * 5 / 6;
         set.arg(keys::reconciled(event_id)).arg(1).arg("NX").arg("PX").arg(millis(period));
-        let (taken, _): (Option<String>, _) = self.links.read(event_id.as_str(), &set).await?;
+        let taken: Option<String> = self.links.query(event_id.as_str(), &set).await?;
         Ok(taken.is_some())
     }
 
@@ -102,8 +91,7 @@ impl Holds {
     pub async fn keep_reconcile_turn(&self, event_id: &EventId, periods: u32) -> Result<(), Error> {
         let mut keep = cmd("PEXPIRE");
         keep.arg(keys::reconciled(event_id)).arg(millis(RECONCILE_PERIOD * periods));
-        let (_, _): (i64, _) = self.links.read(event_id.as_str(), &keep).await?;
-        Ok(())
+        self.links.query(event_id.as_str(), &keep).await
     }
 }
 

@@ -110,6 +110,9 @@ async fn do_everything(server: &Server, holds: &Holds, postgres: &tokio_postgres
     let event_id: EventId = EVENT.parse().unwrap();
     holds.trim_log(&event_id, Position::default()).await.unwrap();
     holds.forget_ended_holds(&event_id).await.unwrap();
+    // And what the audit of the next minutes does.
+    assert!(holds.take_reconcile_turn(&event_id).await.unwrap());
+    holds.keep_reconcile_turn(&event_id, 2).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

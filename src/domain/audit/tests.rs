@@ -38,6 +38,8 @@ fn record(seats: &[u32], units: u32) -> HoldRecord {
         seats: seats.iter().map(|&seat| SeatIndex(seat)).collect(),
         areas: vec![AreaHolding { area: AreaIndex(0), quantity: units, at_first: units }],
         order_id: None,
+        seq: 0,
+        asked: 0,
     }
 }
 
