@@ -160,7 +160,7 @@ impl House {
         let unread = self.below(4) as usize;
         for _ in 0..unread {
             if let Some(at) = self.lines.iter().rposition(|line| matches!(line, Line::Log(_)))
-                && matches!(&self.lines[at], Line::Log(log) if !log.reset && log.epoch == self.epoch)
+                && matches!(&self.lines[at], Line::Log(l) if !l.reset && l.epoch == self.epoch)
             {
                 self.lines.remove(at);
             }
