@@ -5,7 +5,7 @@ use super::reader::Reader;
 use crate::{
     checker::{
         Told,
-        facts::{Facts, hold, is_held, proof},
+        facts::{Facts, asked, hold, is_held, proof},
         verdict::{Promise, Violation},
     },
     history::Status,
@@ -17,10 +17,9 @@ const UNTROUBLED_US: u64 = 5_000_000;
 pub fn check(event: &Told<'_>) -> Vec<Violation> {
     let facts = &event.facts;
     let mut broken = event.replay.broken(Promise::Stream);
-    let end_us = facts.rest.map_or(u64::MAX, |rest| rest.at_us);
     for (&number, told) in &facts.readers {
         let mut reader = Reader::new(facts, number);
-        for message in told.iter().filter(|message| message.at_us <= end_us) {
+        for message in told {
             reader.is_told(message);
         }
         if let Some(rest) = facts.rest {
@@ -67,7 +66,10 @@ fn untold(event: &Told<'_>) -> Option<Violation> {
         let Some(held) = hold(call).filter(|_| is_held(call)) else {
             return false;
         };
-        let from_us = call.start_us.saturating_sub(UNTROUBLED_US);
+        // It may have been made by an earlier call.
+        let calls = facts.calls_of(&held.hold_id).iter().filter(|call| asked(call).is_some());
+        let first_us = calls.map(|call| call.start_us).min().unwrap_or(call.start_us);
+        let from_us = first_us.saturating_sub(UNTROUBLED_US);
         let is_made = |made: Option<i64>| made.is_some_and(|made_ms| made_ms >= held.create_ms);
         let is_of_this_log = held.create_ms >= first.log.at_ms && call.end_us < last_us;
         is_of_this_log

@@ -12,6 +12,9 @@ use crate::{
     history::{Final, Message, Status, Stream},
 };
 
+/// How long a change may be on its way to a reader when all is at rest, µs.
+const TOLD_WITHIN_US: u64 = 5_000_000;
+
 type House<'a> = (BTreeMap<&'a str, Status>, BTreeMap<&'a str, u32>);
 
 /// How far a reader has been told.
@@ -156,7 +159,16 @@ impl<'f, 'a> Reader<'f, 'a> {
 
     /// Whoever still reads when all is at rest has the house as it is.
     pub fn rest(&mut self, rest: &Final) {
-        let (true, Some((seats, areas))) = (self.is_open, self.house.take()) else { return };
+        let (true, Some(at)) = (self.is_open, self.at) else { return };
+        let shows = |e: &&Entry| !e.log.seats.is_empty() || !e.log.areas.is_empty() || e.log.reset;
+        let last = self.facts.log.iter().rev().find(shows);
+        if let Some(last) = last.filter(|last| last.at > at) {
+            if last.log.at_us + TOLD_WITHIN_US < rest.at_us.max(self.at_us) {
+                self.breaks(format!("at rest it was told up to {at}, and not {}", last.at));
+            }
+            return;
+        }
+        let Some((seats, areas)) = self.house.take() else { return };
         for (server, all_seats, all_areas) in &rest.maps {
             let wrong = all_seats.iter().find(|(id, status)| seats.get(&**id) != Some(status));
             if let Some((id, status)) = wrong {
