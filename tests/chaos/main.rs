@@ -1,18 +1,96 @@
 //! Breaks everything that can break while many clients hold, confirm, release
 //! and watch few seats, and checks afterwards that every promise was kept.
+//!
+//! `docs/CHAOS.md` says how to run it, and how to read what it tells.
 
+mod audit;
 mod checker;
-#[expect(clippy::struct_field_names, clippy::type_complexity, reason = "as in the contract")]
+mod finals;
+#[expect(
+    clippy::struct_field_names,
+    clippy::type_complexity,
+    reason = "its lines are read by people"
+)]
 mod history;
+mod http;
+mod logbook;
+mod nemesis;
+mod options;
+mod process;
+mod proxy;
+mod recorder;
+mod report;
+mod round;
+mod servers;
+mod stage;
+mod stores;
+mod workload;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
-fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let Some(("check", files)) = args.split_first().map(|(first, rest)| (first.as_str(), rest))
-    else {
-        eprintln!("usage: chaos check FILE...");
-        return ExitCode::FAILURE;
-    };
-    checker::check_files(&files.iter().map(Into::into).collect::<Vec<_>>())
+use clap::Parser as _;
+use tokio::time::Instant;
+
+use crate::{
+    nemesis::{Points, Toll},
+    options::Options,
+    report::Report,
+    round::Plan,
+};
+
+/// What a round takes beside its faults: to set up, to come to rest, to judge.
+const ROUND_OVERHEAD: Duration = Duration::from_secs(25);
+/// A shorter round is not begun.
+const SHORTEST_ROUND: Duration = Duration::from_secs(15);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1);
+    if words.next().is_some_and(|word| word == "check") {
+        return checker::check_files(&words.map(PathBuf::from).collect::<Vec<_>>());
+    }
+    let options = Options::parse();
+    let seed = options.seed.unwrap_or_else(rand::random);
+    println!("seed {seed}");
+    let (toll, points) = (Toll::default(), Arc::new(Points::default()));
+    let mut report = Report::new(seed);
+    if let Err(error) = run(&options, seed, &toll, &points, &mut report).await {
+        report.violation(format!("the run itself failed: {error:#}"));
+    }
+    match report.print(&toll, &points) {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
+/// Round after round, until the time is over or a promise was broken.
+async fn run(
+    options: &Options,
+    seed: u64,
+    toll: &Toll,
+    points: &Arc<Points>,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("chaos/{seed}"));
+    let end = Instant::now() + options.time();
+    for number in 0.. {
+        let left = end.saturating_duration_since(Instant::now()).saturating_sub(ROUND_OVERHEAD);
+        if number > 0 && left < SHORTEST_ROUND || report.has_violations() {
+            break;
+        }
+        let plan = Plan {
+            number,
+            seed: seed.wrapping_add(number as u64),
+            topology: options.topology(number),
+            time: left.clamp(SHORTEST_ROUND, Duration::from_secs(options.round_seconds)),
+            history: dir.join(format!("round-{number}.jsonl")),
+        };
+        let outcome = round::play(options, &plan, toll, points).await?;
+        match outcome.violations.is_empty() {
+            true => std::fs::remove_file(&plan.history)?,
+            false => println!("its history is kept in {}", plan.history.display()),
+        }
+        report.add(outcome);
+    }
+    Ok(())
 }

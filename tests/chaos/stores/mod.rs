@@ -1,0 +1,10 @@
+//! The stores under test: real ones, private, durable, each behind links that
+//! can be broken.
+
+mod node;
+mod postgres;
+mod redis;
+
+pub use node::Node;
+pub use postgres::PostgresStore;
+pub use redis::RedisStore;
