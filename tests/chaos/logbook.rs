@@ -21,10 +21,13 @@ use crate::{
     history::{Hold, Items, Line, Log, Status},
     recorder::Recorder,
     stage::Stage,
+    stores::Node,
     workload::{Floor, Show},
 };
 
 const BLOCK_MS: u64 = 300;
+/// How long a node that goes takes no more changes.
+const PAUSED_MS: u64 = 3_000;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// What has been read, so that each entry is written down once. A Redis that
@@ -50,6 +53,22 @@ impl LogBook {
                 let log = log.with_context(|| format!("{} {}", show.event_id, entry.id))?;
                 self.recorder.write(Line::Log(log));
             }
+        }
+        Ok(())
+    }
+
+    /// Reads all logs that a node has, once it takes no more changes: for the
+    /// next seconds, in which it goes.
+    pub async fn read_all(&self, node: &Node, shows: &[Arc<Show>]) -> anyhow::Result<()> {
+        let mut redis = node.connect().await?;
+        let mut pause = redis::cmd("CLIENT");
+        pause.arg("PAUSE").arg(PAUSED_MS).arg("WRITE").exec_async(&mut redis).await?;
+        for show in shows {
+            let mut range = redis::cmd("XRANGE");
+            range.arg(key(&show.event_id, "log")).arg("-").arg("+");
+            // Another node has it, in a Cluster.
+            let Ok(log) = range.query_async::<StreamRangeReply>(&mut redis).await else { continue };
+            self.note(show, &log.ids)?;
         }
         Ok(())
     }

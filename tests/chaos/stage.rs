@@ -57,9 +57,7 @@ impl Stage {
         for server in &self.servers {
             server.lock().await.stop().await?;
         }
-        for node in &self.redis.nodes {
-            node.kill().await?;
-        }
+        self.redis.kill().await?;
         self.postgres.stop().await;
         if keep {
             println!("its files are kept in {}", self.dir.keep().display());

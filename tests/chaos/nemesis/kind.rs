@@ -37,6 +37,9 @@ pub enum Kind {
     RedisDiskFull,
     PostgresDiskFull,
     RedisClockSkewed,
+    SentinelFailedOver,
+    ClusterFailedOver,
+    SlotMoved,
     Link(Link, LinkFault),
     ClientsHangUp,
     Failpoint,
@@ -74,9 +77,22 @@ const PROCESSES: [Kind; 10] = [
     Kind::Failpoint,
 ];
 
-/// Those that need a Redis of one node.
-const OF_SINGLE: [Kind; 4] =
-    [Kind::RedisRolledBack, Kind::RedisFlushed, Kind::RedisDiskFull, Kind::RedisClockSkewed];
+/// Those that a deployment of Redis has to itself.
+fn of_redis(topology: Topology) -> &'static [Kind] {
+    match topology {
+        Topology::Single => &[
+            Kind::RedisRolledBack,
+            Kind::RedisFlushed,
+            Kind::RedisDiskFull,
+            Kind::RedisClockSkewed,
+        ],
+        // Their turns are shorter: twice in each deck.
+        Topology::Sentinel => &[Kind::SentinelFailedOver, Kind::SentinelFailedOver],
+        Topology::Cluster => {
+            &[Kind::ClusterFailedOver, Kind::ClusterFailedOver, Kind::SlotMoved, Kind::SlotMoved]
+        }
+    }
+}
 
 const LINKS: [Link; 3] = [Link::Redis, Link::Postgres, Link::Client];
 const LINK_FAULTS: [LinkFault; 5] = [
@@ -92,7 +108,6 @@ impl Kind {
     /// one of the `parts`, if there are any.
     pub fn all(topology: Topology, has_failpoints: bool, parts: &[String]) -> Vec<Self> {
         let links = LINKS.into_iter().flat_map(|link| LINK_FAULTS.map(|f| Self::Link(link, f)));
-        let of_single = OF_SINGLE.into_iter().filter(|_| topology == Topology::Single);
         let can_be_made = |kind: &Self| match kind {
             Self::RedisClockSkewed => Node::can_skew_clocks(),
             Self::Failpoint => has_failpoints,
@@ -101,7 +116,7 @@ impl Kind {
         let is_wanted = |kind: &Self| {
             parts.is_empty() || parts.iter().any(|part| kind.name().contains(part.as_str()))
         };
-        let all = PROCESSES.into_iter().chain(links).chain(of_single);
+        let all = PROCESSES.into_iter().chain(links).chain(of_redis(topology).iter().copied());
         all.filter(can_be_made).filter(is_wanted).collect()
     }
 
@@ -127,6 +142,9 @@ impl Kind {
             Self::RedisDiskFull => "Redis' disk full",
             Self::PostgresDiskFull => "Postgres' disk full",
             Self::RedisClockSkewed => "Redis' clock skewed",
+            Self::SentinelFailedOver => "Sentinel failed over",
+            Self::ClusterFailedOver => "Cluster failed over",
+            Self::SlotMoved => "Cluster's slot moved",
             Self::Link(link, fault) => link_name(link, fault),
             Self::ClientsHangUp => "clients hang up",
             Self::Failpoint => "failpoint",

@@ -34,7 +34,10 @@ pub async fn disturb(
         Link::Postgres => ("to Postgres", &stage.postgres.links, Pattern::Sale),
         Link::Client => ("to server", &stage.doors, Pattern::Any),
     };
-    let index = random.random_range(0..proxies.len());
+    let index = match link {
+        Link::Redis => stage.redis.busy_link(random).await,
+        _ => random.random_range(0..proxies.len()),
+    };
     let Some(detail) = make(&proxies[index], fault, pattern, random).await else { return Ok(None) };
     let harm = Harm::new(format!("link {name}, {index}"), detail);
     // Whoever watches the master may call it dead.

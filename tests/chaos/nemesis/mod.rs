@@ -5,6 +5,7 @@
 //! hang up). So faults overlap, but never more than three.
 
 mod clients;
+mod failover;
 mod failpoints;
 mod kind;
 mod links;
@@ -145,6 +146,10 @@ async fn inflict(scene: &Scene, kind: Kind, random: &mut StdRng) -> anyhow::Resu
         Kind::RedisDiskFull => redis_state::fill_disk(stage, random).await.map(Some),
         Kind::PostgresDiskFull => processes::fill_postgres_disk(stage, random).await.map(Some),
         Kind::RedisClockSkewed => redis_state::skew_clock(stage, random).await.map(Some),
+        Kind::SentinelFailedOver | Kind::ClusterFailedOver => {
+            failover::fail_over(scene, random).await
+        }
+        Kind::SlotMoved => failover::move_slot(scene, random).await,
         Kind::Link(link, fault) => links::disturb(stage, link, fault, random).await,
         Kind::ClientsHangUp => clients::hang_up(&scene.floor, random).await,
         Kind::Failpoint => failpoints::fire(scene, random).await,

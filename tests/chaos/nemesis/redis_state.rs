@@ -26,15 +26,7 @@ pub async fn roll_back(scene: &Scene, random: &mut StdRng) -> anyhow::Result<Har
     let forgotten = Duration::from_millis(random.random_range(ROLLED_BACK_MS));
     copy_dir(&live, &copy).await?;
     sleep(forgotten).await;
-    // No more changes, so that the history has all there were.
-    let mut redis = node.connect().await?;
-    redis::cmd("CLIENT").arg("PAUSE").arg(5_000).arg("WRITE").exec_async(&mut redis).await?;
-    for show in scene.floor.shows() {
-        let mut range = redis::cmd("XRANGE");
-        range.arg(key(&show.event_id, "log")).arg("-").arg("+");
-        let entries: StreamRangeReply = range.query_async(&mut redis).await?;
-        scene.book.note(&show, &entries.ids)?;
-    }
+    scene.book.read_all(node, &scene.floor.shows()).await?;
     node.kill().await?;
     copy_dir(&copy, &live).await?;
     node.start().await?;

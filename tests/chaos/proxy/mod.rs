@@ -36,7 +36,6 @@ pub enum Way {
 pub enum Who {
     All,
     /// Replicas of Redis that follow their master.
-    #[expect(dead_code, reason = "until there are replicas")]
     Replicas,
 }
 

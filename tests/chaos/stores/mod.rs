@@ -1,9 +1,11 @@
 //! The stores under test: real ones, private, durable, each behind links that
 //! can be broken.
 
+mod cluster;
 mod node;
 mod postgres;
 mod redis;
+mod sentinel;
 
 pub use node::Node;
 pub use postgres::PostgresStore;

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
 use redis::aio::MultiplexedConnection;
 use tokio::sync::Mutex;
@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 use crate::process::{Process, limit_file_size, until};
 
 const START_PATIENCE: Duration = Duration::from_secs(60);
-const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
+const ANSWER_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What Debian's package `faketime` has to skew clocks. The C library stands
 /// before Redis' own allocator: that one asks for the time before it is ready.
@@ -34,11 +34,33 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node that is still to be started. `arguments` are its own beside its
+    /// A server that is still to be started, with these settings beside its
     /// port and directory.
-    pub fn new(home: &Path, name: &str, port: u16, arguments: &[String]) -> anyhow::Result<Self> {
+    pub fn server(home: &Path, name: &str, port: u16, settings: &[(&str, &str)]) -> Result<Self> {
+        Self::new(home, name, port, settings, &[])
+    }
+
+    /// A Sentinel that is still to be started.
+    pub fn sentinel(home: &Path, name: &str, port: u16, settings: &[(&str, &str)]) -> Result<Self> {
+        Self::new(home, name, port, settings, &["--sentinel"])
+    }
+
+    fn new(
+        home: &Path,
+        name: &str,
+        port: u16,
+        settings: &[(&str, &str)],
+        mode: &[&str],
+    ) -> Result<Self> {
         let dir = home.join(name);
         fs::create_dir_all(&dir)?;
+        // Redis writes to it what it becomes: a replica, a master.
+        let file = dir.join("redis.conf");
+        let (port_text, dir_text) = (port.to_string(), dir.display().to_string());
+        let own = [("port", port_text.as_str()), ("bind", "127.0.0.1"), ("dir", &dir_text)];
+        let lines = own.iter().chain(settings).map(|(name, value)| format!("{name} {value}\n"));
+        fs::write(&file, lines.collect::<String>())?;
+
         let mut command = vec!["env".to_owned(), "--ignore-signal=XFSZ".to_owned()];
         if Self::can_skew_clocks() {
             fs::write(dir.join("clock"), "+0")?;
@@ -49,15 +71,8 @@ impl Node {
                 "DONT_FAKE_MONOTONIC=1".to_owned(),
             ]);
         }
-        command.push("redis-server".to_owned());
-        command.extend_from_slice(arguments);
-        for (name, value) in [
-            ("--port", port.to_string()),
-            ("--bind", "127.0.0.1".to_owned()),
-            ("--dir", dir.display().to_string()),
-        ] {
-            command.extend([name.to_owned(), value]);
-        }
+        command.extend(["redis-server".to_owned(), file.display().to_string()]);
+        command.extend(mode.iter().map(ToString::to_string));
         let log = home.join("log").join(format!("{name}.log"));
         Ok(Self { name: name.into(), port, dir, command, log, process: Mutex::default() })
     }
@@ -74,7 +89,7 @@ impl Node {
     }
 
     /// Starts it, where it does not run, and waits until it serves.
-    pub async fn start(&self) -> anyhow::Result<()> {
+    pub async fn start(&self) -> Result<()> {
         let mut process = self.process.lock().await;
         if process.as_ref().is_none_or(Process::has_ended) {
             *process = Some(Process::start(&self.command, &self.log).await?);
@@ -89,7 +104,7 @@ impl Node {
             .with_context(|| format!("see {}", self.log.display()))
     }
 
-    pub async fn kill(&self) -> anyhow::Result<()> {
+    pub async fn kill(&self) -> Result<()> {
         match &mut *self.process.lock().await {
             Some(process) => process.kill().await,
             None => Ok(()),
@@ -103,7 +118,7 @@ impl Node {
     }
 
     /// Lets no file of it grow any more, or grow again.
-    pub async fn fill_disk(&self, full: bool) -> anyhow::Result<()> {
+    pub async fn fill_disk(&self, full: bool) -> Result<()> {
         match &*self.process.lock().await {
             Some(process) => limit_file_size(process.pid(), full.then_some(0)).await,
             None => Ok(()),
@@ -111,7 +126,7 @@ impl Node {
     }
 
     /// Moves its clock, in seconds from the right time.
-    pub fn skew_clock(&self, seconds: i32) -> anyhow::Result<()> {
+    pub fn skew_clock(&self, seconds: i32) -> Result<()> {
         Ok(fs::write(self.dir.join("clock"), format!("{seconds:+}"))?)
     }
 
@@ -126,7 +141,7 @@ impl Node {
     }
 
     /// A field of INFO.
-    pub async fn info(&self, section: &str, field: &str) -> anyhow::Result<String> {
+    pub async fn info(&self, section: &str, field: &str) -> Result<String> {
         let mut connection = self.connect().await?;
         let info: redis::InfoDict =
             redis::cmd("INFO").arg(section).query_async(&mut connection).await?;

@@ -86,7 +86,8 @@ impl Floor {
         self.on_sale.subscribe()
     }
 
-    fn on_sale(&self) -> Arc<Vec<Arc<Show>>> {
+    /// What is on sale now.
+    pub fn on_sale(&self) -> Arc<Vec<Arc<Show>>> {
         self.on_sale.borrow().clone()
     }
 }
