@@ -65,7 +65,8 @@ impl Flows {
         let journaled = self.journal_first(event, hold_id, record).await;
         match journaled.map_err(Error::after_a_change)? {
             None => Ok(None),
-            Some(record) if record.state == HoldState::Active => {
+            // Released meanwhile, it has given back what was named, too.
+            Some(record) if matches!(record.state, HoldState::Active | HoldState::Released) => {
                 self.hold_of(event, hold_id, &record).await.map(Some)
             }
             Some(record) => Err(standing(hold_id, &record).into()),
