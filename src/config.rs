@@ -97,7 +97,8 @@ pub struct Doors {
 /// What to serve on.
 #[derive(Debug, Clone, Args)]
 pub struct Stores {
-    /// `postgres://user:password@host/database`
+    /// `postgres://user:password@host/database`; of several hosts, `host1,host2`, the
+    /// one that takes writes; `?sslmode=verify-full&sslrootcert=file.pem` for TLS
     #[arg(long, env = "HOLDFAST_POSTGRES_URL", hide_env_values = true)]
     pub postgres_url: SecretString,
     /// Connections to Postgres, at least 8.

@@ -24,7 +24,10 @@ pub struct Postgres {
     bin: PathBuf,
     sockets: PathBuf,
     cluster: PathBuf,
+    port: u16,
 }
+
+const PORT: u16 = 5432;
 
 const NEEDED: &str = "Postgres 14 or later is needed: apt-get install postgresql, or \
                       brew install postgresql@17";
@@ -36,22 +39,62 @@ impl Postgres {
     /// # Errors
     /// Where there is no Postgres, or it does not start.
     pub async fn start(data_dir: &Path) -> anyhow::Result<Self> {
+        Self::start_with(data_dir, PORT, &[]).await
+    }
+
+    /// As [`Self::start`], with a port, which its socket is named after, and
+    /// options of the server's own.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn start_with(data_dir: &Path, port: u16, options: &[&str]) -> anyhow::Result<Self> {
         let bin = find_binaries()?;
         let owner = owner()?;
-        let sockets = socket_dir(data_dir)?.join("postgres");
-        fs::create_dir_all(&sockets)?;
         let cluster = cluster_dir(data_dir, owner.as_ref())?;
-        if let Some(Owner { uid, gid }) = owner {
-            chown(&sockets, Some(uid), Some(gid))?;
-        }
         let log = data_dir.join("log").join("postgres.log");
         if !cluster.join("PG_VERSION").exists() {
             init_cluster(&bin, &cluster, owner.as_ref(), &log).await?;
         }
+        Self::start_cluster(data_dir, bin, cluster, port, options).await
+    }
+
+    /// Starts a replica of this server, with its data in `data_dir`.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub async fn start_replica(&self, data_dir: &Path) -> anyhow::Result<Self> {
+        let owner = owner()?;
+        let cluster = cluster_dir(data_dir, owner.as_ref())?;
+        let log = data_dir.join("log").join("postgres.log");
+        let program = self.bin.join("pg_basebackup").display().to_string();
+        let from = self.url("postgres");
+        let to = cluster.display().to_string();
+        let command = [&*program, "-d", &from, "-D", &to, "-R", "-X", "stream", "-c", "fast"];
+        let status = Child::start("INT", &command, owner.as_ref(), &log)?.ended().await?;
+        if !status.success() {
+            bail!("pg_basebackup failed ({status}); see {}", log.display());
+        }
+        Self::start_cluster(data_dir, self.bin.clone(), cluster, PORT, &[]).await
+    }
+
+    async fn start_cluster(
+        data_dir: &Path,
+        bin: PathBuf,
+        cluster: PathBuf,
+        port: u16,
+        options: &[&str],
+    ) -> anyhow::Result<Self> {
+        let owner = owner()?;
+        let sockets = socket_dir(data_dir)?.join("postgres");
+        fs::create_dir_all(&sockets)?;
+        if let Some(Owner { uid, gid }) = owner {
+            chown(&sockets, Some(uid), Some(gid))?;
+        }
+        let log = data_dir.join("log").join("postgres.log");
         let postgres = bin.join("postgres").display().to_string();
         let (cluster_text, sockets_text) =
             (cluster.display().to_string(), sockets.display().to_string());
-        let command = [
+        let mut command = vec![
             postgres.as_str(),
             "-D",
             &cluster_text,
@@ -64,9 +107,12 @@ impl Postgres {
             "-c",
             "max_connections=500",
         ];
+        let port_text = format!("port={port}");
+        command.extend(["-c", &port_text]);
+        command.extend(options);
         // SIGINT: it ends the sessions and shuts down cleanly.
         let child = Child::start("INT", &command, owner.as_ref(), &log)?;
-        let mut server = Self { child, bin, sockets, cluster };
+        let mut server = Self { child, bin, sockets, cluster, port };
         let url = server.url("postgres");
         let answers = async || tokio_postgres::connect(&url, NoTls).await.is_ok();
         server.child.answers("postgres", &log, answers).await?;
@@ -81,7 +127,7 @@ impl Postgres {
     /// How to reach one of its databases.
     pub fn url(&self, database: &str) -> String {
         let host = self.sockets.display().to_string().replace('/', "%2F");
-        format!("postgresql://holdfast@{host}/{database}")
+        format!("postgresql://holdfast@{host}:{}/{database}", self.port)
     }
 
     /// Makes a database, where it is not there.

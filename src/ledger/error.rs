@@ -58,6 +58,27 @@ impl Error {
         }
     }
 
+    /// Whether the session that it happened on is of no use to anybody else: its
+    /// answer may still come, or its server cannot be written to.
+    pub(super) fn ends_session(&self) -> bool {
+        match self {
+            Self::Unknown(_) => true,
+            Self::Unreachable(source) => source
+                .downcast_ref::<tokio_postgres::Error>()
+                .is_some_and(|error| error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)),
+            _ => false,
+        }
+    }
+
+    /// Itself, and what is at the bottom of it, for the operator.
+    pub(super) fn with_cause(&self) -> String {
+        let causes = std::iter::successors(std::error::Error::source(self), |e| e.source());
+        match causes.last() {
+            Some(cause) => format!("{self} ({cause})"),
+            None => self.to_string(),
+        }
+    }
+
     pub(super) fn corrupt(what: impl std::fmt::Display) -> Self {
         Self::Corrupt(format!("{what}"))
     }

@@ -1,9 +1,8 @@
 //! The schema: numbered files, embedded, never edited after they landed.
 
-use secrecy::{ExposeSecret, SecretString};
-use tokio_postgres::NoTls;
+use secrecy::SecretString;
 
-use super::{Error, Ledger};
+use super::{Error, Ledger, server::Server, session};
 
 mod embedded {
     refinery::embed_migrations!("migrations");
@@ -15,22 +14,18 @@ impl Ledger {
     /// places at once.
     ///
     /// # Errors
-    /// [`Error::Unreachable`], or [`Error::Schema`] where the database has
+    /// [`Error::Url`], [`Error::Unreachable`], or [`Error::Schema`] where the database has
     /// migrations that this program does not know.
     pub async fn migrate(url: &SecretString) -> Result<Vec<String>, Error> {
-        let (mut client, connection) = tokio_postgres::connect(url.expose_secret(), NoTls)
-            .await
-            .map_err(|error| Error::Unreachable(error.into()))?;
-        let connection = tokio::spawn(connection);
+        let pool = session::pool(&Server::parse(url)?, 1)?;
+        let mut client = session::session(&pool).await?;
         client.batch_execute("SELECT pg_advisory_lock(hashtext('holdfast migrate'))").await?;
         let report = embedded::migrations::runner()
             .set_abort_divergent(true)
             .set_abort_missing(true)
-            .run_async(&mut client)
+            .run_async(&mut **client)
             .await
             .map_err(|error| Error::Schema(error.to_string()))?;
-        drop(client);
-        connection.await.map_err(|error| Error::Unknown(error.into()))??;
         Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
     }
 

@@ -18,6 +18,7 @@ mod orders;
 mod outbox;
 mod outcomes;
 mod seats;
+mod server;
 mod session;
 
 pub use confirm::{CONFIRM, Sale, SaleTicket, SaleVerdict};

@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::{
-    Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts, Transaction,
-};
+use deadpool_postgres::{Object, Pool, Runtime, Timeouts, Transaction};
 use scoped_futures::ScopedBoxFuture;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use tokio::time::timeout;
-use tokio_postgres::{Config, IsolationLevel, NoTls, Row, types::ToSql};
+use tokio_postgres::{IsolationLevel, Row, types::ToSql};
 
-use super::{Error, Ledger, journal};
+use super::{Error, Ledger, journal, server::Server};
 use crate::domain::EventId;
 use crate::limits::{
     MAX_TRANSACTION_ATTEMPTS, POSTGRES_CONNECT_TIMEOUT, POSTGRES_IDLE_IN_TRANSACTION_TIMEOUT,
@@ -40,8 +38,8 @@ impl Ledger {
     /// # Errors
     /// [`Error::Url`] where the URL is none of Postgres'.
     pub fn new(settings: &Settings) -> Result<Self, Error> {
-        let mut config: Config =
-            settings.url.expose_secret().parse().map_err(|error| Error::Url(Box::new(error)))?;
+        let mut server = Server::parse(&settings.url)?;
+        let config = &mut server.config;
         let server_side = [
             ("statement_timeout", POSTGRES_STATEMENT_TIMEOUT),
             ("lock_timeout", POSTGRES_LOCK_TIMEOUT),
@@ -53,7 +51,7 @@ impl Ledger {
             .application_name("holdfast")
             .connect_timeout(POSTGRES_CONNECT_TIMEOUT)
             .tcp_user_timeout(ANSWER_TIMEOUT);
-        let (probes, pool) = (pool(&config, 1)?, pool(&config, settings.pool_size)?);
+        let (probes, pool) = (pool(&server, 1)?, pool(&server, settings.pool_size)?);
         Ok(Self { journal_batcher: journal::batcher(&pool), pool, probes })
     }
 
@@ -73,7 +71,7 @@ impl Ledger {
             WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off'
             UNION ALL SELECT 'pg_is_in_recovery' WHERE pg_is_in_recovery()";
         // Not from the pool: a pool that is all in use is no Postgres that is down.
-        let rows = one_query(&self.probes, SQL, &[]).await.map_err(|error| error.to_string())?;
+        let rows = one_query(&self.probes, SQL, &[]).await.map_err(|error| error.with_cause())?;
         let wrong: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
         match wrong.as_slice() {
             [] => Ok(()),
@@ -143,13 +141,8 @@ impl Ledger {
             tx.0.commit().await?;
             Ok(value)
         });
-        match timeout(ANSWER_TIMEOUT, answer).await {
-            Ok(result) => result,
-            Err(elapsed) => {
-                drop(Object::take(client));
-                Err(Error::Unknown(elapsed.into()))
-            }
-        }
+        let result = timeout(ANSWER_TIMEOUT, answer).await;
+        give_back(client, result.unwrap_or_else(|elapsed| Err(Error::Unknown(elapsed.into()))))
     }
 
     /// Waits until this server alone may build an event's state in Redis anew.
@@ -173,9 +166,8 @@ impl Ledger {
 }
 
 /// So many sessions at most.
-fn pool(config: &Config, size: usize) -> Result<Pool, Error> {
-    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    Pool::builder(Manager::from_config(config.clone(), NoTls, recycling))
+pub(super) fn pool(server: &Server, size: usize) -> Result<Pool, Error> {
+    Pool::builder(server.manager())
         .max_size(size)
         .timeouts(Timeouts {
             wait: Some(POSTGRES_WAIT_TIMEOUT),
@@ -189,7 +181,7 @@ fn pool(config: &Config, size: usize) -> Result<Pool, Error> {
 
 /// A session of a pool. Boxed, as all of the driver's futures are here: they
 /// are large, and every flow would carry them.
-async fn session(pool: &Pool) -> Result<Object, Error> {
+pub(super) async fn session(pool: &Pool) -> Result<Object, Error> {
     Ok(Box::pin(pool.get()).await?)
 }
 
@@ -205,14 +197,18 @@ pub(super) async fn one_query(
         let statement = client.prepare_cached(sql).await?;
         client.query(&statement, params).await
     });
-    match timeout(ANSWER_TIMEOUT, answer).await {
-        Ok(rows) => Ok(rows?),
-        Err(elapsed) => {
-            // It may still be at work: nobody else shall have this session.
-            drop(Object::take(client));
-            Err(Error::Unknown(elapsed.into()))
-        }
+    let result = timeout(ANSWER_TIMEOUT, answer).await;
+    let result = result.map_err(|elapsed| Error::Unknown(elapsed.into()));
+    give_back(client, result.and_then(|rows| Ok(rows?)))
+}
+
+/// Puts a session back, unless it still may be at work, or its server cannot be
+/// written to: then nobody else shall have it.
+fn give_back<T>(session: Object, result: Result<T, Error>) -> Result<T, Error> {
+    if result.as_ref().is_err_and(Error::ends_session) {
+        drop(Object::take(session));
     }
+    result
 }
 
 /// The right to rebuild one event, given up when it is dropped: its session

@@ -101,7 +101,7 @@ async fn a_slot_moves_under_holds_and_none_is_lost() {
     let stop = Arc::new(AtomicBool::new(false));
     let (client, until) = (server.reservations.clone(), stop.clone());
     let holder = tokio::spawn(async move {
-        let mut held = Vec::new();
+        let (mut held, mut sent_away) = (Vec::new(), 0);
         let seats = ('A'..='J').flat_map(|row| (1..=10).map(move |n| format!("{row}-{n}")));
         for seat in seats {
             let request = hold_request("ann", &[&seat]);
@@ -111,6 +111,7 @@ async fn a_slot_moves_under_holds_and_none_is_lost() {
                     Ok(_) => break,
                     Err(status) => {
                         assert_eq!(status.code(), tonic::Code::Unavailable, "{status:?}");
+                        sent_away += 1;
                     }
                 }
             }
@@ -120,7 +121,7 @@ async fn a_slot_moves_under_holds_and_none_is_lost() {
                 break;
             }
         }
-        held
+        (held, sent_away)
     });
     let owner = redis.owner(EVENT).await;
     for to in [(owner + 1) % 3, (owner + 2) % 3] {
@@ -128,7 +129,9 @@ async fn a_slot_moves_under_holds_and_none_is_lost() {
         assert_eq!(redis.owner(EVENT).await, to);
     }
     stop.store(true, Ordering::Relaxed);
-    let held = holder.await.unwrap();
+    let (held, sent_away) = holder.await.unwrap();
+    // Holds wait for a slot that is on its way, and follow it.
+    assert!(sent_away < 20, "sent away {sent_away} times");
     let last = server.hold(hold_request("bob", &["J-10"])).await.unwrap();
     server.confirm(&last, "pay-1").await.unwrap();
 

@@ -14,6 +14,7 @@ mod support;
 
 mod add_areas;
 mod add_seats;
+mod another_postgres;
 mod another_redis;
 mod audit;
 mod bad_requests;

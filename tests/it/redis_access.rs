@@ -10,7 +10,9 @@ use holdfast::{
 use secrecy::SecretString;
 
 use crate::support::{
-    EVENT, Server, Stores, eventually, floor, hold_request,
+    EVENT, Server, Stores,
+    certificates::make_certificates,
+    eventually, floor, hold_request,
     redis_fleet::{RedisServer, free_port, sample},
     small_event,
 };
@@ -18,26 +20,6 @@ use crate::support::{
 /// Of the commands that `users.acl` grants, those for a Cluster alone; its own
 /// tests run as the same user.
 const FOR_A_CLUSTER: [&str; 2] = ["cluster|info", "cluster|slots"];
-
-/// A certificate authority, and a certificate of its own for the server and for
-/// the client, as PEM files.
-fn make_certificates(dir: &Path) {
-    let authority_key = rcgen::KeyPair::generate().unwrap();
-    let mut params = rcgen::CertificateParams::default();
-    params.distinguished_name.push(rcgen::DnType::CommonName, "authority");
-    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let authority = params.self_signed(&authority_key).unwrap();
-    fs::write(dir.join("ca.pem"), authority.pem()).unwrap();
-    let issuer = rcgen::Issuer::new(params, authority_key);
-    for name in ["server", "client"] {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let mut params = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
-        params.distinguished_name.push(rcgen::DnType::CommonName, name);
-        let certificate = params.signed_by(&key, &issuer).unwrap();
-        fs::write(dir.join(format!("{name}.pem")), certificate.pem()).unwrap();
-        fs::write(dir.join(format!("{name}.key")), key.serialize_pem()).unwrap();
-    }
-}
 
 /// A Redis that speaks TLS alone, to clients with a certificate; but to tests
 /// on another port, as they like.

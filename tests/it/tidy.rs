@@ -48,7 +48,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
 const PLAIN: [&str; 6] = ["batch", "failpoint", "health", "mutants", "telemetry", "proto"];
 
 /// Crates that are at home in some rooms only.
-const HOMES: [(&str, &[&str]); 10] = [
+const HOMES: [(&str, &[&str]); 11] = [
     ("tonic", &["grpc", "proto"]),
     ("tonic_types", &["grpc"]),
     ("axum", &["grpc", "http"]),
@@ -58,6 +58,7 @@ const HOMES: [(&str, &[&str]); 10] = [
     ("rmp_serde", &["holds"]),
     ("deadpool_postgres", &["ledger"]),
     ("tokio_postgres", &["ledger", "dev"]),
+    ("tokio_postgres_rustls", &["ledger"]),
     ("tokio_cron_scheduler", &["jobs"]),
 ];
 

@@ -1,5 +1,6 @@
 //! The stage that tests play on.
 
+pub mod certificates;
 mod errors;
 pub mod http;
 pub mod model;
