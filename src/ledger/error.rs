@@ -1,7 +1,7 @@
 //! What can go wrong on the way to Postgres, by what it means for the caller.
 
 use deadpool_postgres::PoolError;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{Severity, SqlState};
 
 use crate::batch::Unanswered;
 use crate::domain::Refusal;
@@ -94,6 +94,10 @@ impl From<tokio_postgres::Error> for Error {
             };
         };
         let code = db.code();
+        // Postgres fell over, perhaps while it committed.
+        if db.parsed_severity() == Some(Severity::Panic) {
+            return Self::Unknown(error.into());
+        }
         if let Some(constraint) = db.constraint() {
             return Self::Constraint { constraint: constraint.to_owned(), source: error };
         }
@@ -107,7 +111,9 @@ impl From<tokio_postgres::Error> for Error {
             || *code == SqlState::TOO_MANY_CONNECTIONS
             || *code == SqlState::CANNOT_CONNECT_NOW
             || *code == SqlState::READ_ONLY_SQL_TRANSACTION
+            // Short of something, such as disk; trouble with a file.
             || code.code().starts_with("53")
+            || code.code().starts_with("58")
         {
             return Self::Unreachable(error.into());
         }
