@@ -119,6 +119,9 @@ async fn is_fit(node: &Node, kind: &Kind) -> Result<(), String> {
     if field("redis_mode") == "cluster" && *kind != Kind::Cluster {
         return Err("this Redis is a node of a Cluster; its URL begins with redis+cluster".into());
     }
+    if field("aof_enabled") == "1" && field("aof_last_write_status") != "ok" {
+        return Err("Redis cannot write its append-only file".into());
+    }
     if let Some(state) = state.get::<String>("cluster_state").filter(|state| state != "ok") {
         return Err(format!("cluster_state is {state}"));
     }

@@ -27,6 +27,7 @@ mod dev;
 mod doors;
 mod expire_holds;
 mod extend_hold;
+mod faults;
 mod get_hold;
 mod get_seat_map;
 mod hold;
