@@ -6,6 +6,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU16, Ordering},
+    time::Duration,
 };
 
 use holdfast::dev::Child;
@@ -13,12 +14,13 @@ use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
 };
-use redis::{FromRedisValue, InfoDict, aio::MultiplexedConnection, cmd};
+use redis::{AsyncConnectionConfig, FromRedisValue, InfoDict, aio::MultiplexedConnection, cmd};
 
 use super::eventually;
 
 /// The user that Holdfast is, in `deploy/redis/users.acl`.
 pub const HOLDFAST: &str = "holdfast:HOLDFAST-PASSWORD@";
+const PATIENCE: Duration = Duration::from_secs(10);
 const ADMIN: &str = "admin:ADMIN-PASSWORD@";
 
 /// A file of `deploy/redis`.
@@ -61,14 +63,18 @@ impl RedisServer {
         Self { port, child, url: format!("redis://{admin}127.0.0.1:{port}") }
     }
 
-    pub async fn connection(&self) -> MultiplexedConnection {
-        let client = redis::Client::open(self.url.as_str()).unwrap();
-        client.get_multiplexed_async_connection().await.unwrap()
+    /// A new connection, which has time where the machine is busy.
+    async fn connection(&self) -> redis::RedisResult<MultiplexedConnection> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
+        let client = redis::Client::open(self.url.as_str())?;
+        client.get_multiplexed_async_connection_with_config(&config).await
     }
 
     pub async fn ask<T: FromRedisValue>(&self, command: &[&str]) -> redis::RedisResult<T> {
         let mut asked = cmd(command[0]);
-        asked.arg(&command[1..]).query_async(&mut self.connection().await).await
+        asked.arg(&command[1..]).query_async(&mut self.connection().await?).await
     }
 
     pub async fn info(&self, section: &str, field: &str) -> String {
