@@ -197,7 +197,10 @@ fn parameter(url: &str, name: &str) -> Option<String> {
 }
 
 fn bad(what: &'static str, detail: &str) -> RedisError {
-    (ErrorKind::InvalidClientConfig, what, detail.to_owned()).into()
+    match detail {
+        "" => (ErrorKind::InvalidClientConfig, what).into(),
+        _ => (ErrorKind::InvalidClientConfig, what, detail.to_owned()).into(),
+    }
 }
 
 #[cfg(test)]
