@@ -289,3 +289,16 @@ fn the_story_itself_passes() {
     assert_eq!(vacuous, Some("only 2 orders were confirmed, of 100 at least"));
     assert!(!verdict.passes());
 }
+
+/// Who hangs up does not know when the Hold arrives: it may come after a no.
+#[test]
+fn a_hold_that_comes_late_is_not_held_against_a_no() {
+    let mut lines = story();
+    let late = of_call(&mut lines, 7);
+    (late.start_us, late.end_us) = (605_000, 606_000);
+    late.answer = Answer::Unknown { code: "CANCELLED".into(), reason: "HUNG_UP".into() };
+    let not_found = no("HOLD_NOT_FOUND", &[]);
+    lines.push(call(10, 607, 609, to_confirm("h5", "p5"), not_found));
+    let verdict = checker::check(&lines);
+    assert!(verdict.violations.is_empty(), "{verdict}");
+}

@@ -133,16 +133,28 @@ fn hold_by_another(lines: &mut Vec<Line>, place: usize) -> bool {
     found.map(|log| log.holds[0].items.areas.push(("floor".into(), 99))).is_some()
 }
 
+/// A seat is never given back: who takes it next takes what is held.
 fn take_what_is_held(lines: &mut Vec<Line>, place: usize) -> bool {
-    let frees = |log: &Log| {
-        log.holds.is_empty()
-            && log.expired.is_empty()
+    let mut taken_last = std::collections::BTreeMap::new();
+    for line in &*lines {
+        if let Line::Log(log) = line
             && log.epoch == 1
-            && log.seats.iter().any(|(_, status)| *status == Status::Available)
-    };
-    // It is never given back: who takes it next takes what is held.
-    let found = entry(lines, place, frees);
-    found.map(|log| log.seats.clear()).is_some()
+        {
+            let taken = log.seats.iter().filter(|(_, status)| *status == Status::Held);
+            taken_last.extend(taken.map(|(seat, _)| (seat.clone(), log.seq)));
+        }
+    }
+    let freed = pick(lines, place, |line| match line {
+        Line::Log(log) if log.epoch == 1 && log.holds.is_empty() && log.expired.is_empty() => {
+            let is_taken_again = |(seat, status): &(String, Status)| {
+                let last = taken_last.get(seat).copied().unwrap_or_default();
+                *status == Status::Available && log.seq < last
+            };
+            log.seats.iter().any(is_taken_again).then_some(&mut log.seats)
+        }
+        _ => None,
+    });
+    freed.map(Vec::clear).is_some()
 }
 
 fn expire_too_soon(lines: &mut Vec<Line>, place: usize) -> bool {

@@ -39,8 +39,7 @@ pub fn check(lines: &[Line]) -> Verdict {
     violations.extend(promises::money(&events));
     let opinion = second_opinion::of_all(&events);
     violations.extend(opinion.violations);
-    let mut notes = vec![opinion.note];
-    notes.extend(events.iter().filter_map(promises::unsettled));
+    let notes = vec![opinion.note, promises::settled(&events)];
 
     let calls = || events.iter().flat_map(|event| &event.facts.calls);
     let operations = calls().count();

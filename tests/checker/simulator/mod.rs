@@ -157,8 +157,13 @@ impl House {
     /// Writes a call around this moment. A lost answer may have had its effect.
     fn call(&mut self, operation: Operation, answer: Answer) {
         let (before, after) = (self.below(9_000), self.below(9_000));
+        let (start_us, mut end_us) = (self.now_us - before, self.now_us + after);
         let answer = match self.below(12) {
-            0 => Answer::Unknown { code: "UNAVAILABLE".into(), reason: "OUTCOME_UNKNOWN".into() },
+            0 => {
+                // Who hangs up may do so before anything has happened.
+                end_us = start_us + self.below(before + after + 1);
+                Answer::Unknown { code: "UNAVAILABLE".into(), reason: "OUTCOME_UNKNOWN".into() }
+            }
             _ => answer,
         };
         self.next += 1;
@@ -166,8 +171,8 @@ impl House {
             id: self.next,
             client: 0,
             server: 0,
-            start_us: self.now_us - before,
-            end_us: self.now_us + after,
+            start_us,
+            end_us,
             event_id: EVENT.into(),
             operation,
             answer,
@@ -193,6 +198,14 @@ impl House {
             vec![]
         };
         let items = Items { seat_ids: seats.into_iter().collect(), areas };
+        if self.below(12) == 0 {
+            // Too early: it is not there yet.
+            let (hold_id, holder_id) = (hold_id.clone(), "c".into());
+            let payment_reference = format!("p-{hold_id}");
+            let confirm = Operation::Confirm { hold_id, holder_id, payment_reference };
+            self.call(confirm, Self::not_found());
+            self.now_us += 200;
+        }
         let ttl_ms = Some(30 + self.below(300));
         self.hold(hold_id, items, ttl_ms);
     }

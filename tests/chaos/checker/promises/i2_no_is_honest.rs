@@ -3,10 +3,10 @@
 use crate::{
     checker::{
         Told,
-        facts::{asked, no, proof},
+        facts::{asked, is_held, no, proof},
         verdict::{Promise, Violation},
     },
-    history::{Call, Operation},
+    history::{Answer, Call, Operation},
 };
 
 pub fn check(event: &Told<'_>) -> Vec<Violation> {
@@ -19,10 +19,15 @@ pub fn check(event: &Told<'_>) -> Vec<Violation> {
         }
         match no(call) {
             Some("HOLD_EXPIRED" | "HOLD_RELEASED" | "HOLD_LOST") => true,
-            // Unless the hold was only made, or made again, after the no.
+            // Unless the hold was only made, or made again, after the no: a Hold
+            // whose answer is not known may take effect at any later time.
             Some("HOLD_NOT_FOUND") => {
-                let mut holds = facts.calls_of(hold_id).iter().filter(|hold| asked(hold).is_some());
-                holds.all(|hold| hold.end_us < call.start_us)
+                let holds = || facts.calls_of(hold_id).iter().filter(|c| asked(c).is_some());
+                let is_over = |hold: &&Call| {
+                    let is_unknown = matches!(hold.answer, Answer::Unknown { .. });
+                    !is_unknown && hold.end_us < call.start_us
+                };
+                holds().any(|hold| is_held(hold)) && holds().all(is_over)
             }
             _ => false,
         }

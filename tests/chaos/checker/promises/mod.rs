@@ -14,7 +14,7 @@ mod i9_money;
 mod justified;
 mod reader;
 
-use super::{Told, verdict::Violation};
+use super::{Told, facts::hold_id, verdict::Violation};
 use crate::history::Answer;
 
 pub use i9_money::check as money;
@@ -37,17 +37,19 @@ pub const OF_AN_EVENT: [Check; 11] = [
 ];
 
 /// How the answers that were not known are settled by the state at rest.
-pub fn unsettled(event: &Told<'_>) -> Option<String> {
-    let facts = &event.facts;
-    let unknown: Vec<_> =
-        facts.calls.iter().filter(|call| matches!(call.answer, Answer::Unknown { .. })).collect();
-    let has_order = |id| facts.order_of(id).is_some();
-    let hold_ids = || unknown.iter().filter_map(|call| super::facts::hold_id(call));
-    let sold = hold_ids().filter(|id| has_order(id)).count();
-    let ended = hold_ids().filter(|id| !has_order(id) && facts.outcome_of(id).is_some()).count();
-    (!unknown.is_empty()).then(|| {
-        let (id, all) = (&facts.event.event_id, unknown.len());
-        let rest = all - sold - ended;
-        format!("event {id}: of {all} unknown answers {sold} were sold, {ended} ended, {rest} void")
-    })
+pub fn settled(events: &[Told<'_>]) -> String {
+    let (mut sold, mut ended, mut void) = (0, 0, 0);
+    for event in events {
+        let facts = &event.facts;
+        let calls = facts.calls.iter();
+        for call in calls.filter(|call| matches!(call.answer, Answer::Unknown { .. })) {
+            let hold_id = hold_id(call).unwrap_or_default();
+            match facts.outcome_of(hold_id) {
+                Some("confirmed") => sold += 1,
+                Some(_) => ended += 1,
+                None => void += 1,
+            }
+        }
+    }
+    format!("of the holds of unknown answers {sold} were sold, {ended} ended, {void} left nothing")
 }
