@@ -65,13 +65,8 @@ impl Flows {
         let Some(found) = found.filter(|found| found.record.holder_id == *holder_id) else {
             return Err(Refusal::HoldNotFound(hold_id).into());
         };
-        if found.outcome.is_none() {
-            // It may have been made since Redis was asked, by a Hold that came
-            // together with this call.
-            let again = self.holds.get_hold(&event.event_id, event.epoch, hold_id).await?;
-            if !matches!(again, Reply::Done(records) if records.is_empty()) {
-                return Ok(None);
-            }
+        if found.outcome.is_none() && !self.is_missing(event, hold_id).await? {
+            return Ok(None);
         }
         let outcome = match found.outcome {
             Some(outcome) => Some(outcome),
@@ -79,6 +74,19 @@ impl Flows {
             None => self.end_hold(event, hold_id, Unsold::Lost).await?,
         };
         Ok(outcome.map(|outcome| (found.record, outcome)))
+    }
+}
+
+impl Flows {
+    /// Whether Redis does not have a hold, asked once more: it may have been made
+    /// since, by a Hold that came together with this call.
+    pub(super) async fn is_missing(
+        &self,
+        event: &LoadedEvent,
+        hold_id: HoldId,
+    ) -> Result<bool, Error> {
+        let again = self.holds.get_hold(&event.event_id, event.epoch, hold_id).await?;
+        Ok(matches!(again, Reply::Done(records) if records.is_empty()))
     }
 }
 

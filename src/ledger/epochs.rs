@@ -12,6 +12,7 @@ use super::{
     events::{StoredEvent, event_columns, stored_event_from_row},
     journal::{hold_columns, hold_from_row},
     outcomes::outcome_from_row,
+    session::Tx,
 };
 use crate::domain::{Epoch, EventId, HoldId, HoldRecord, HolderId, Refusal, SeatIndex};
 use crate::limits::{ENDED_HOLD_KEPT, MAX_ENDED_LOADED};
@@ -88,13 +89,8 @@ impl Ledger {
                 let id = event_id.as_str();
                 let begun = tx.query_opt(BEGIN, &[&id, &to_i64(at_least.0), &incarnation]).await?;
                 let begun = begun.ok_or_else(|| Refusal::EventNotFound(event_id.clone()))?;
-                let (mut sold, mut owned) = (Vec::new(), HashMap::new());
-                for row in tx.query(SOLD, &[&id]).await? {
-                    *owned.entry(parse(row.get(2))?).or_default() += 1;
-                    if let Some(seat) = row.get::<_, Option<i32>>(0) {
-                        sold.push((SeatIndex(to_u32(seat)), HoldId(row.get::<_, Uuid>(1))));
-                    }
-                }
+                settle_expired_in_tx(tx, event_id, now_ms).await?;
+                let (sold, owned) = sold_from_rows(&tx.query(SOLD, &[&id]).await?)?;
                 let blocked = tx.query(BLOCKED, &[&id]).await?;
                 let areas = tx.query(AREAS, &[&id]).await?;
                 let holds = tx.query(HOLDS, &[&id, &now_ms]).await?;
@@ -115,6 +111,36 @@ impl Ledger {
         })
         .await
     }
+}
+
+/// Seats that are sold, each with its hold, and the units that each holder owns.
+#[expect(clippy::type_complexity, reason = "taken apart by its only caller")]
+fn sold_from_rows(
+    rows: &[Row],
+) -> Result<(Vec<(SeatIndex, HoldId)>, HashMap<HolderId, u32>), Error> {
+    let (mut sold, mut owned) = (Vec::new(), HashMap::new());
+    for row in rows {
+        *owned.entry(parse(row.get(2))?).or_default() += 1;
+        if let Some(seat) = row.get::<_, Option<i32>>(0) {
+            sold.push((SeatIndex(to_u32(seat)), HoldId(row.get::<_, Uuid>(1))));
+        }
+    }
+    Ok((sold, owned))
+}
+
+/// Ends what ran out while Redis did not have it: nobody else would, unless it
+/// is asked for.
+async fn settle_expired_in_tx(tx: &Tx<'_>, event_id: &EventId, now_ms: i64) -> Result<(), Error> {
+    const SQL: &str = "-- settle_expired
+        INSERT INTO hold_outcomes (hold_id, event_id, outcome)
+        SELECT hold_id, event_id, 'expired' FROM holds h
+        WHERE h.event_id = $1 AND h.expire_time <= to_timestamp($2::int8 / 1e3)
+            AND h.expire_time > to_timestamp($2::int8 / 1e3) - $3 * interval '1 second'
+            AND NOT EXISTS (SELECT FROM hold_outcomes o
+                WHERE o.event_id = h.event_id AND o.hold_id = h.hold_id)
+        ON CONFLICT (event_id, hold_id) DO NOTHING";
+    tx.query(SQL, &[&event_id.as_str(), &now_ms, &ENDED_HOLD_KEPT.as_secs_f64()]).await?;
+    Ok(())
 }
 
 /// A hold that has ended, from [`hold_columns`], when, and how.
