@@ -8,6 +8,8 @@ help:
 	@echo 'make model  the protocol between the stores, every order of its steps: minutes'
 	@echo 'make check  format, lints, the contract, migrations, documentation'
 	@echo 'make bench  hold and confirm beside what their stores do alone'
+	@echo 'make chaos break everything while clients fight for seats, and check every promise:'
+	@echo '           MINUTES=45 SEED=n REDIS=single|sentinel|cluster|all MUTANT=name'
 	@echo 'make clean  forget the data of make up, and all that was built'
 
 up:
@@ -28,6 +30,26 @@ check:
 bench:
 	@.ci/stores
 	cargo bench --locked --bench first
+
+# `docs/CHAOS.md` says what it does. A mutant lacks one guard, and is caught.
+MINUTES ?= 45
+REDIS ?= all
+MUTANT ?=
+comma := ,
+CHAOS = cargo test --locked --features failpoints$(addprefix $(comma)mutant-,$(MUTANT)) \
+	--test chaos -- $(addprefix --seed ,$(SEED)) $(addprefix --mutant ,$(MUTANT))
+
+chaos:
+	@.ci/stores
+	$(CHAOS) --minutes $(MINUTES) --redis $(REDIS)
+
+# What .ci/run has time for.
+chaos-smoke:
+	@.ci/stores
+	$(CHAOS) --minutes 1.5 --redis single
+
+chaos-mutants:
+	@sed -n 's/^mutant-\([a-z-]*\) *=.*/\1/p' Cargo.toml
 
 docs:
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps

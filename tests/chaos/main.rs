@@ -19,6 +19,7 @@ mod options;
 mod process;
 mod proxy;
 mod recorder;
+mod recovery;
 mod report;
 mod round;
 mod servers;
@@ -39,7 +40,9 @@ use crate::{
 };
 
 /// What a round takes beside its faults: to set up, to come to rest, to judge.
-const ROUND_OVERHEAD: Duration = Duration::from_secs(25);
+const ROUND_OVERHEAD: Duration = Duration::from_secs(18);
+/// A shorter run does not measure how long it takes to recover.
+const MEASURED_FROM: Duration = Duration::from_secs(5 * 60);
 /// A shorter round is not begun.
 const SHORTEST_ROUND: Duration = Duration::from_secs(15);
 
@@ -57,7 +60,7 @@ async fn main() -> ExitCode {
     if let Err(error) = run(&options, seed, &toll, &points, &mut report).await {
         report.violation(format!("the run itself failed: {error:#}"));
     }
-    match report.print(&toll, &points) {
+    match report.print(&options, &toll, &points) {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     }
@@ -73,7 +76,17 @@ async fn run(
 ) -> anyhow::Result<()> {
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("chaos/{seed}"));
     let end = Instant::now() + options.time();
+    if options.recovery || options.time() >= MEASURED_FROM && options.fault.is_empty() {
+        for topology in options.topologies() {
+            for recovery in recovery::measure(topology, &dir).await? {
+                report.recovery(recovery);
+            }
+        }
+    }
     for number in 0.. {
+        if options.recovery {
+            break;
+        }
         let left = end.saturating_duration_since(Instant::now()).saturating_sub(ROUND_OVERHEAD);
         if number > 0 && left < SHORTEST_ROUND || report.has_violations() {
             break;

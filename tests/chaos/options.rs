@@ -25,8 +25,11 @@ pub struct Options {
     #[arg(long, default_value_t = 60)]
     pub round_seconds: u64,
     /// Clients that call at the same time.
-    #[arg(long, default_value_t = 32)]
+    #[arg(long, default_value_t = 40)]
     pub clients: u32,
+    /// Only measures how long it takes to recover.
+    #[arg(long)]
+    pub recovery: bool,
     /// Faults to draw from, by a part of their names; all where none is named.
     #[arg(long)]
     pub fault: Vec<String>,
@@ -62,6 +65,14 @@ impl Topology {
 impl Options {
     pub fn time(&self) -> Duration {
         Duration::from_secs_f64(self.minutes * 60.0)
+    }
+
+    /// All that Redis is in this run.
+    pub fn topologies(&self) -> Vec<Topology> {
+        let mut all: Vec<Topology> = (0..TURNS.len()).map(|round| self.topology(round)).collect();
+        all.sort();
+        all.dedup();
+        all
     }
 
     /// What Redis is in a round, by its number.

@@ -59,7 +59,7 @@ impl Lane {
         match self {
             Self::Blows => 800..2_500,
             Self::Links => 300..1_500,
-            Self::Needles => 300..1_200,
+            Self::Needles => 500..2_000,
         }
     }
 }

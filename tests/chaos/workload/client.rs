@@ -22,9 +22,9 @@ const MOST_HOLDS: usize = 6;
 const MOST_REMEMBERED: usize = 8;
 /// How often a call is made whose outcome is not known.
 const MOST_TRIES: usize = 6;
-const DEADLINE_MS: std::ops::Range<u64> = 2_000..5_000;
+const DEADLINE_MS: std::ops::Range<u64> = 2_000..4_000;
 /// Between two calls, in ms.
-const PAUSE_MS: std::ops::Range<u64> = 0..40;
+const PAUSE_MS: std::ops::Range<u64> = 0..30;
 /// What a client that hangs up waits before, in µs.
 const HANG_UP_US: std::ops::Range<u64> = 0..20_000;
 

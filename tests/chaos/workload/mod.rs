@@ -9,7 +9,7 @@ mod reader;
 mod shows;
 
 pub use call::Caller;
-pub use shows::Show;
+pub use shows::{Show, create};
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -62,7 +62,7 @@ pub struct Workload {
 }
 
 impl Floor {
-    fn new(recorder: Recorder, doors: Vec<u16>) -> Arc<Self> {
+    pub fn new(recorder: Recorder, doors: Vec<u16>) -> Arc<Self> {
         Arc::new(Self {
             recorder,
             doors,
