@@ -1,8 +1,7 @@
 //! What a round plays on: two servers, their stores, and every link between.
 
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
-use tempfile::TempDir;
 use tokio::sync::Mutex;
 
 use crate::{
@@ -23,22 +22,20 @@ pub struct Stage {
     pub doors: Vec<Proxy>,
     /// Where each server tells how it is, and takes failpoints.
     pub http_ports: Vec<u16>,
-    /// Kept until all is stopped.
-    dir: TempDir,
+    /// Stays where something fails.
+    dir: PathBuf,
 }
 
 impl Stage {
     pub async fn set_up(topology: Topology) -> anyhow::Result<Self> {
-        let dir = tempfile::Builder::new().prefix("holdfast-chaos-").tempdir()?;
+        let dir = tempfile::Builder::new().prefix("holdfast-chaos-").tempdir()?.keep();
         // Postgres' user must get there.
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755))?;
-        let (redis, postgres) = tokio::try_join!(
-            RedisStore::start(dir.path(), topology),
-            PostgresStore::start(dir.path())
-        )?;
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o755))?;
+        let (redis, postgres) =
+            tokio::try_join!(RedisStore::start(&dir, topology), PostgresStore::start(&dir))?;
         let (mut servers, mut doors, mut http_ports) = (Vec::new(), Vec::new(), Vec::new());
         for index in 0..SERVERS {
-            let log = dir.path().join("log").join(format!("server-{index}.log"));
+            let log = dir.join("log").join(format!("server-{index}.log"));
             let mut server = Server::new(&postgres.url(index), &redis.url(index), log)?;
             server.start().await?;
             doors.push(Proxy::start(Target::Port(server.grpc_port)).await?);
@@ -59,8 +56,9 @@ impl Stage {
         }
         self.redis.kill().await?;
         self.postgres.stop().await;
-        if keep {
-            println!("its files are kept in {}", self.dir.keep().display());
+        match keep {
+            true => println!("its files are kept in {}", self.dir.display()),
+            false => fs::remove_dir_all(&self.dir)?,
         }
         Ok(())
     }

@@ -11,17 +11,14 @@ use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 use serde::Deserialize;
 
 use super::{Harm, Scene, redis_state};
-use crate::{
-    http,
-    options::Topology,
-    process::until,
-    servers::Server,
-    stage::{SERVERS, Stage},
-};
+use crate::{http, options::Topology, process::until, servers::Server, stage::Stage};
 
 /// How long a failpoint waits for its moment.
 const PATIENCE: Duration = Duration::from_secs(4);
 const SLEEP_MS: std::ops::Range<u64> = 100..4_000;
+
+/// Fires no more times.
+const DISARMED: &str = "0*drop";
 
 /// As a server lists it.
 #[derive(Debug, Deserialize)]
@@ -77,7 +74,8 @@ async fn list(http_port: u16) -> anyhow::Result<BTreeMap<String, Point>> {
     Ok(serde_json::from_str(&body)?)
 }
 
-/// Arms a failpoint and waits until it has fired; `None` where it did not.
+/// Arms a failpoint at both servers, since either may come by, and waits until
+/// it has fired at one; `None` where it did not.
 pub async fn fire(scene: &Scene, random: &mut StdRng) -> anyhow::Result<Option<Harm>> {
     let Some(name) = scene.points.draw(random) else { return Ok(None) };
     let action = match random.random_range(0..3) {
@@ -85,29 +83,49 @@ pub async fn fire(scene: &Scene, random: &mut StdRng) -> anyhow::Result<Option<H
         1 => format!("sleep {}", random.random_range(SLEEP_MS)),
         _ => "drop".to_owned(),
     };
-    let index = random.random_range(0..SERVERS);
-    let mut server = scene.stage.servers[index].lock().await;
-    let before = fired(&server, &name).await;
-    let path = format!("/failpoints/{name}");
-    let armed = http::ask(server.http_port, "PUT", &path, &format!("1*{action}")).await;
-    // A server that is away now has no failpoints.
-    let (Ok((200 | 204, _)), Some(before)) = (armed, before) else { return Ok(None) };
-    let loses_redis = provoke(scene, &name).await?;
-    let has_fired = async || {
-        let fired = server.has_ended() || fired(&server, &name).await.is_some_and(|n| n > before);
-        fired.then_some(())
-    };
-    let has_fired = until("it fires", PATIENCE, has_fired).await.is_ok();
-    if has_fired {
-        scene.points.note_fired(&name);
-    } else {
-        let _ = http::ask(server.http_port, "PUT", &path, "off").await;
+    let mut servers = Vec::new();
+    for server in &scene.stage.servers {
+        servers.push(server.lock().await);
     }
-    server.start().await?;
-    let harm = Harm::new(format!("server {index}"), format!("{name}: {action}"));
-    Ok((has_fired || loses_redis).then(|| harm.losing_redis(loses_redis)))
+    let mut armed = Vec::new();
+    for (index, server) in servers.iter().enumerate() {
+        let before = fired(server, &name).await;
+        let is_armed = set(server, &name, &format!("1*{action}")).await;
+        // A server that is away now has no failpoints.
+        armed.extend(before.filter(|_| is_armed).map(|before| (index, before)));
+    }
+    let loses_redis = provoke(scene, &name).await?;
+    let fired_at = async || {
+        for &(index, before) in &armed {
+            let server = &servers[index];
+            if server.has_ended() || fired(server, &name).await.is_some_and(|n| n > before) {
+                return Some(index);
+            }
+        }
+        None
+    };
+    let patience = if armed.is_empty() { Duration::ZERO } else { PATIENCE };
+    let fired_at = until("it fires", patience, fired_at).await.ok();
+    if fired_at.is_some() {
+        scene.points.note_fired(&name);
+    }
+    for mut server in servers {
+        set(&server, &name, DISARMED).await;
+        server.start().await?;
+    }
+    let target = fired_at.map_or("redis".to_owned(), |index| format!("server {index}"));
+    let harm = Harm::new(target, format!("{name}: {action}"));
+    Ok((fired_at.is_some() || loses_redis).then(|| harm.losing_redis(loses_redis)))
 }
 
+/// Arms a failpoint, or disarms it; answers whether that was heard.
+async fn set(server: &Server, name: &str, action: &str) -> bool {
+    let path = format!("/failpoints/{name}");
+    let answer = http::ask(server.http_port, "PUT", &path, action).await;
+    answer.is_ok_and(|(status, _)| (200..300).contains(&status))
+}
+
+/// How often it has fired in this life of a server.
 async fn fired(server: &Server, name: &str) -> Option<u64> {
     Some(list(server.http_port).await.ok()?.get(name)?.fired)
 }
