@@ -14,7 +14,7 @@ use super::{Harm, Scene, redis_state};
 use crate::{http, options::Topology, process::until, servers::Server, stage::Stage};
 
 /// How long a failpoint waits for its moment.
-const PATIENCE: Duration = Duration::from_secs(4);
+const PATIENCE: Duration = Duration::from_secs(6);
 const SLEEP_MS: std::ops::Range<u64> = 100..4_000;
 
 /// Fires no more times.
