@@ -30,6 +30,7 @@ mod workload;
 use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser as _;
+use rand::Rng as _;
 use tokio::time::Instant;
 
 use crate::{
@@ -93,7 +94,7 @@ async fn run(
         }
         let plan = Plan {
             number,
-            seed: seed.wrapping_add(number as u64),
+            seed: workload::rng(seed, number as u64).random(),
             topology: options.topology(number),
             time: left.clamp(SHORTEST_ROUND, Duration::from_secs(options.round_seconds)),
             history: dir.join(format!("round-{number}.jsonl")),

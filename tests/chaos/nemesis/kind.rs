@@ -86,8 +86,7 @@ fn of_redis(topology: Topology) -> &'static [Kind] {
             Kind::RedisDiskFull,
             Kind::RedisClockSkewed,
         ],
-        // Their turns are shorter: twice in each deck.
-        Topology::Sentinel => &[Kind::SentinelFailedOver, Kind::SentinelFailedOver],
+        Topology::Sentinel => &[Kind::SentinelFailedOver],
         Topology::Cluster => {
             &[Kind::ClusterFailedOver, Kind::ClusterFailedOver, Kind::SlotMoved, Kind::SlotMoved]
         }

@@ -16,11 +16,12 @@ pub use failpoints::Points;
 pub use kind::{Kind, Lane};
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use rand::{Rng, rngs::StdRng, seq::SliceRandom};
+use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -57,23 +58,35 @@ pub struct Scene {
     pub points: Arc<Points>,
 }
 
-/// The faults of a run, by kind.
+/// The faults of a run: how often each kind was tried, and came to pass.
 #[derive(Default)]
 pub struct Toll {
-    counts: Mutex<std::collections::BTreeMap<&'static str, u32>>,
+    counts: Mutex<BTreeMap<&'static str, (u32, u32)>>,
 }
 
 impl Toll {
+    /// One of the kinds that were tried least, so that all have their turn.
+    fn draw(&self, kinds: &[Kind], random: &mut StdRng) -> Option<Kind> {
+        let mut counts = self.lock();
+        let tried = |kind: &Kind| counts.get(kind.name()).map_or(0, |&(tried, _)| tried);
+        let least = kinds.iter().map(tried).min()?;
+        let rare: Vec<Kind> = kinds.iter().copied().filter(|kind| tried(kind) == least).collect();
+        let kind = *rare.choose(random)?;
+        counts.entry(kind.name()).or_default().0 += 1;
+        Some(kind)
+    }
+
     fn add(&self, kind: Kind) {
-        *self.lock().entry(kind.name()).or_default() += 1;
+        self.lock().entry(kind.name()).or_default().1 += 1;
     }
 
-    /// Kinds and how often each was.
+    /// Kinds that came to pass, and how often each did.
     pub fn counts(&self) -> Vec<(&'static str, u32)> {
-        self.lock().iter().map(|(&kind, &count)| (kind, count)).collect()
+        let counts = self.lock();
+        counts.iter().map(|(&kind, &(_, count))| (kind, count)).filter(|(_, n)| *n > 0).collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, std::collections::BTreeMap<&'static str, u32>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, (u32, u32)>> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -94,7 +107,7 @@ pub async fn rage(
     heal(&scene.stage).await
 }
 
-/// One lane: every kind once, in any order, and again.
+/// One lane: every kind in its turn.
 async fn go(
     scene: &Scene,
     mut random: StdRng,
@@ -103,18 +116,13 @@ async fn go(
     toll: &Toll,
     until: Instant,
 ) -> anyhow::Result<()> {
-    let mut deck = Vec::new();
     loop {
         let pause = Duration::from_millis(random.random_range(lane.pause_ms()));
         if kinds.is_empty() || Instant::now() + pause >= until {
             return Ok(());
         }
         sleep(pause).await;
-        if deck.is_empty() {
-            deck.clone_from(&kinds);
-            deck.shuffle(&mut random);
-        }
-        let Some(kind) = deck.pop() else { return Ok(()) };
+        let Some(kind) = toll.draw(&kinds, &mut random) else { return Ok(()) };
         let recorder = &scene.floor.recorder;
         let start_us = recorder.now_us();
         let Some(harm) = inflict(scene, kind, &mut random).await? else { continue };
