@@ -1,6 +1,6 @@
 # Every target does its own set-up: a fresh clone needs nothing before it.
 
-.PHONY: help up test model check bench docs clean
+.PHONY: help up test model check bench chaos chaos-smoke chaos-mutants docs clean
 
 help:
 	@echo 'make up     start everything: stores, schema, a demo event, the server'
@@ -40,12 +40,12 @@ CHAOS = cargo test --locked --features failpoints$(addprefix $(comma)mutant-,$(M
 	--test chaos -- $(addprefix --seed ,$(SEED)) $(addprefix --mutant ,$(MUTANT))
 
 chaos:
-	@.ci/stores
+	@.ci/stores chaos
 	$(CHAOS) --minutes $(MINUTES) --redis $(REDIS)
 
 # What .ci/run has time for.
 chaos-smoke:
-	@.ci/stores
+	@.ci/stores chaos
 	$(CHAOS) --minutes 1.5 --redis single
 
 chaos-mutants:

@@ -1,7 +1,5 @@
 //! Confirm: sells every item of a hold in one Postgres transaction, or none.
 
-use std::sync::PoisonError;
-
 use super::{Error, Flows, ended::ended_by, event::LoadedEvent};
 use crate::{
     domain::{
@@ -115,7 +113,7 @@ impl Flows {
         let told = self.finish(event_id, event.epoch, &[ended]).await;
         failpoint!("confirm:finished");
         if told.is_ok_and(|told| told) {
-            self.finished.lock().unwrap_or_else(PoisonError::into_inner).push(outbox_id);
+            self.mark_later(&[outbox_id]);
         }
         Ok(Attempt::Sold(Order { create_time, pay_time: Some(create_time), ..order }))
     }

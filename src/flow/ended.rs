@@ -20,13 +20,16 @@ impl Flows {
         let (event_id, epoch) = (&event.event_id, event.epoch);
         let settled = self.ledger.settle(event_id, epoch, &[hold_id], unsold).await?;
         let Some(settled) = settled else { return Ok(None) };
-        let ended =
-            settled.first().ok_or_else(|| Error::internal("a hold was settled without outcome"))?;
+        let outcome = settled.ended.first().map(|ended| ended.outcome);
         failpoint!("end:settled");
-        // Were Redis not told, its answers would go on as if the hold lived.
-        self.finish(event_id, epoch, &settled).await.map_err(Error::after_a_change)?;
+        // Until Redis is told, its answers go on as if the hold lived. What fails
+        // here, the outbox repeats.
+        let told = self.finish(event_id, epoch, &settled.ended).await;
         failpoint!("end:finished");
-        Ok(Some(ended.outcome))
+        if told.map_err(Error::after_a_change)? {
+            self.mark_later(&settled.outbox_ids);
+        }
+        outcome.ok_or_else(|| Error::internal("a hold was settled without outcome")).map(Some)
     }
 
     /// Tells Redis how holds ended; answers whether it is still in this epoch.

@@ -85,7 +85,7 @@ impl Flows {
             let Some(settled) = settled else { return Ok(None) };
             failpoint!("expire:settled");
             // 3. Then Redis, by the verdict.
-            if !self.finish(event_id, epoch, &settled).await? {
+            if !self.finish(event_id, epoch, &settled.ended).await? {
                 return Ok(None);
             }
             failpoint!("expire:finished");

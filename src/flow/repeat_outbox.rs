@@ -28,6 +28,11 @@ impl Flows {
         }
     }
 
+    /// Notes rows whose work is done; they are marked together, by the job.
+    pub(super) fn mark_later(&self, outbox_ids: &[i64]) {
+        self.finished.lock().unwrap_or_else(PoisonError::into_inner).extend(outbox_ids);
+    }
+
     /// Marks the rows whose work this server has done.
     pub async fn mark_finished(&self) -> Result<(), Error> {
         let finished =
@@ -46,25 +51,25 @@ impl Flows {
     /// Each event's rows by themselves: one's trouble does not keep the others
     /// waiting.
     async fn repeat(&self, tasks: Vec<Task>) -> Result<(), Error> {
-        let mut sold: HashMap<EventId, (Vec<Ended>, Vec<i64>)> = HashMap::new();
+        let mut by_event: HashMap<EventId, (Vec<Ended>, Vec<i64>)> = HashMap::new();
         let mut done = Vec::new();
         for Task { outbox_id, event_id, kind } in tasks {
             match kind {
                 TaskKind::Event => done.push(self.configure(&event_id, outbox_id).await),
-                TaskKind::Sold(sale) => {
-                    let (ended, outbox_ids) = sold.entry(event_id).or_default();
-                    ended.push(sale);
+                TaskKind::Ended(end) => {
+                    let (ended, outbox_ids) = by_event.entry(event_id).or_default();
+                    ended.push(end);
                     outbox_ids.push(outbox_id);
                 }
             }
         }
-        for (event_id, (ended, outbox_ids)) in sold {
-            done.push(self.repeat_sales(&event_id, &ended, &outbox_ids).await);
+        for (event_id, (ended, outbox_ids)) in by_event {
+            done.push(self.repeat_ends(&event_id, &ended, &outbox_ids).await);
         }
         done.into_iter().collect()
     }
 
-    async fn repeat_sales(
+    async fn repeat_ends(
         &self,
         event_id: &EventId,
         ended: &[Ended],

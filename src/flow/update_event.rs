@@ -1,7 +1,5 @@
 //! UpdateEvent: an event's own fields.
 
-use std::sync::PoisonError;
-
 use super::{Error, Flows};
 use crate::{
     domain::{Event, EventChange, EventId},
@@ -27,7 +25,7 @@ impl Flows {
     /// the outbox row is done.
     pub(super) async fn configure(&self, event_id: &EventId, outbox_id: i64) -> Result<(), Error> {
         self.configure_event(event_id).await?;
-        self.finished.lock().unwrap_or_else(PoisonError::into_inner).push(outbox_id);
+        self.mark_later(&[outbox_id]);
         Ok(())
     }
 

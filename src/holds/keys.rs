@@ -49,8 +49,14 @@ pub fn reconciled(event_id: &EventId) -> String {
 }
 
 /// The fields of `meta` that are rules of the event's.
-pub const RULES: [&str; 5] =
-    ["state", "hold_ttl_ms", "max_hold_ms", "max_units_per_hold", "max_units_per_holder"];
+pub const RULES: [&str; 6] = [
+    "state",
+    "hold_ttl_ms",
+    "max_hold_ms",
+    "max_units_per_hold",
+    "max_units_per_holder",
+    "journaled",
+];
 
 fn key(event_id: &EventId, kind: &str) -> String {
     format!("hf:{{{event_id}}}:{kind}")

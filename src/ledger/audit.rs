@@ -65,14 +65,20 @@ async fn event_in_tx(tx: &Tx<'_>, event_id: &EventId) -> Result<PostgresPicture,
             e.state NOT IN ('DRAFT', 'CLOSED') OR e.update_time > now() - $2 * interval '1 second',
             (SELECT count(*) FROM seats s WHERE s.event_id = e.event_id),
             state, hold_ttl_ms::text, max_hold_ms::text, max_units_per_hold::text,
-            max_units_per_holder::text
+            max_units_per_holder::text, (hold_durability = 'JOURNALED')::int::text
         FROM events e LEFT JOIN journal_cursors c USING (event_id) WHERE event_id = $1";
     let kept = CLOSED_EVENT_KEPT.as_secs_f64();
     let row = tx.query_opt(SQL, &[&event_id.as_str(), &kept]).await?;
     let row = row.ok_or_else(|| Refusal::EventNotFound(event_id.clone()))?;
     let cursor = Option::zip(row.get::<_, Option<i64>>(2), row.get::<_, Option<i64>>(3));
-    let rules =
-        ["state", "hold_ttl_ms", "max_hold_ms", "max_units_per_hold", "max_units_per_holder"];
+    let rules = [
+        "state",
+        "hold_ttl_ms",
+        "max_hold_ms",
+        "max_units_per_hold",
+        "max_units_per_holder",
+        "journaled",
+    ];
     let rules = (6..).zip(rules).map(|(at, name)| (name.to_owned(), row.get(at)));
     Ok(PostgresPicture {
         epoch: Epoch(unsigned(row.get(0))?),

@@ -28,6 +28,7 @@ pub use events::{ActiveEvent, Created, SizedEvent, StoredEvent};
 pub use growth::Growth;
 pub use journal::{JournalBatch, Journaled, JournaledHold};
 pub use outbox::{Task, TaskKind};
+pub use outcomes::Settled;
 pub use session::{RebuildLock, Settings};
 
 use std::sync::Arc;

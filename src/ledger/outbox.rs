@@ -20,8 +20,8 @@ pub struct Task {
 /// What Redis has not been told, as far as is known.
 #[derive(Debug, Clone)]
 pub enum TaskKind {
-    /// The hold's seats are sold.
-    Sold(Ended),
+    /// The hold is sold, or ended otherwise.
+    Ended(Ended),
     /// The event's revision moved on.
     Event,
 }
@@ -46,13 +46,13 @@ impl Ledger {
         let rows = self.query(SQL, &[&OUTBOX_LEASE.as_secs_f64(), &OUTBOX_BATCH]).await?;
         rows.iter()
             .map(|row| {
-                let is_sale = row.get::<_, Option<uuid::Uuid>>(2).is_some();
+                let is_of_a_hold = row.get::<_, Option<uuid::Uuid>>(2).is_some();
                 Ok(Task {
                     outbox_id: row.get(0),
                     event_id: parse(row.get(1))?,
-                    kind: match is_sale {
+                    kind: match is_of_a_hold {
                         false => TaskKind::Event,
-                        true => TaskKind::Sold(ended_from_row(row, 2)?),
+                        true => TaskKind::Ended(ended_from_row(row, 2)?),
                     },
                 })
             })

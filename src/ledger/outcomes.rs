@@ -6,20 +6,31 @@ use uuid::Uuid;
 use super::{
     Error, Ledger,
     columns::{to_i64, to_u32},
+    session::Params,
 };
 use crate::domain::{Ended, Epoch, EventId, HoldId, OrderId, Outcome, SeatIndex, Unsold};
+use crate::limits::OUTBOX_LEASE;
+
+/// How holds ended that were to be settled.
+#[derive(Debug, Clone)]
+pub struct Settled {
+    /// Each once, in no order.
+    pub ended: Vec<Ended>,
+    /// What the outbox has on them. It has nothing on those that expire: they
+    /// stay due in Redis until it is told.
+    pub outbox_ids: Vec<i64>,
+}
 
 impl Ledger {
-    /// Ends holds so, each unless it has ended before; answers how
-    /// each ended, in no order, or `None` where the event is not in `epoch`:
-    /// what the caller saw in Redis may be out of date.
+    /// Ends holds so, each unless it has ended before; `None` where the event is
+    /// not in `epoch`: what the caller saw in Redis may be out of date.
     pub async fn settle(
         &self,
         event_id: &EventId,
         epoch: Epoch,
         hold_ids: &[HoldId],
         unsold: Unsold,
-    ) -> Result<Option<Vec<Ended>>, Error> {
+    ) -> Result<Option<Settled>, Error> {
         // An insert that meets another's row under way waits for its end; so
         // what was not inserted is decided, and the next statement sees how.
         const SQL: &str = "-- settle
@@ -29,15 +40,22 @@ impl Ledger {
                 INSERT INTO hold_outcomes (hold_id, event_id, outcome)
                 SELECT id, $1, $4 FROM fence, unnest($3::uuid[]) AS id ORDER BY id
                 ON CONFLICT (event_id, hold_id) DO NOTHING RETURNING hold_id
+            ), noted AS (
+                INSERT INTO outbox (kind, event_id, hold_id, lease_until)
+                SELECT 'ended', $1, hold_id, now() + $5 * interval '1 second'
+                FROM inserted WHERE $4 <> 'expired' RETURNING outbox_id
             )
-            SELECT (SELECT count(*) FROM fence), ARRAY(SELECT hold_id FROM inserted)";
+            SELECT (SELECT count(*) FROM fence), ARRAY(SELECT hold_id FROM inserted),
+                ARRAY(SELECT outbox_id FROM noted)";
         let name = match unsold {
             Unsold::Released => "released",
             Unsold::Expired => "expired",
             Unsold::Lost => "lost",
         };
         let ids: Vec<Uuid> = hold_ids.iter().map(|id| id.0).collect();
-        let rows = self.query(SQL, &[&event_id.as_str(), &to_i64(epoch.0), &ids, &name]).await?;
+        let lease = OUTBOX_LEASE.as_secs_f64();
+        let params: Params<'_> = &[&event_id.as_str(), &to_i64(epoch.0), &ids, &name, &lease];
+        let rows = self.query(SQL, params).await?;
         if rows[0].get::<_, i64>(0) == 0 {
             return Ok(None);
         }
@@ -53,7 +71,7 @@ impl Ledger {
             let before: Vec<_> = ids.into_iter().filter(|id| !inserted.contains(id)).collect();
             ended.extend(self.find_outcomes(event_id, &before).await?);
         }
-        Ok(Some(ended))
+        Ok(Some(Settled { ended, outbox_ids: rows[0].get(2) }))
     }
 
     /// How a hold ended, if it has.

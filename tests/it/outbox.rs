@@ -3,7 +3,11 @@
 use redis::AsyncCommands;
 
 use crate::support::{EVENT, Stage, eventually, floor, hold_request, small_event};
-use holdfast::proto::SeatStatus;
+use holdfast::{
+    domain::{Epoch, Unsold},
+    ledger::{Ledger, Settings},
+    proto::{HoldState, SeatStatus},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sale_that_redis_never_heard_of_is_told_again() {
@@ -39,6 +43,27 @@ async fn a_sale_that_redis_never_heard_of_is_told_again() {
     assert_eq!(told.order_id, order.order_id);
     assert_eq!(server.house().await.areas["floor"], 98);
     eventually("the row is done again", all_done).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_redis_never_heard_of_is_told_again() {
+    let stage = Stage::new().await;
+    let server = &stage.server;
+    let hold = server.hold(hold_request("ann", &["A-1", "A-2"])).await.unwrap();
+    // A server dies between the outcome and its word to Redis.
+    let url = stage.stores.settings().postgres_url;
+    let dying = Ledger::new(&Settings { url, pool_size: 1 }).unwrap();
+    let (event_id, hold_id) = (EVENT.parse().unwrap(), hold.hold_id.parse().unwrap());
+    let settled = dying.settle(&event_id, Epoch(1), &[hold_id], Unsold::Released).await.unwrap();
+    assert_eq!(settled.unwrap().outbox_ids.len(), 1);
+    drop(dying);
+    assert_eq!(server.house().await.count(SeatStatus::Held), 2);
+    eventually("its seats are free", async || {
+        (server.house().await.count(SeatStatus::Held) == 0).then_some(())
+    })
+    .await;
+    let told = server.get_hold(EVENT, &hold.hold_id).await.unwrap();
+    assert_eq!(told.state(), HoldState::Released);
 }
 
 #[tokio::test(flavor = "multi_thread")]

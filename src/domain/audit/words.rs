@@ -42,7 +42,7 @@ impl Difference {
             ),
             Self::OutboxOpen { outbox_id, hold: Some(hold) } => write!(
                 f,
-                "outbox row {outbox_id} is open: Redis may not know that hold {hold} is sold"
+                "outbox row {outbox_id} is open: Redis may not know that hold {hold} has ended"
             ),
             Self::OutboxOpen { outbox_id, hold: None } => write!(
                 f,
