@@ -19,6 +19,8 @@ const FEWEST_KINDS: usize = 6;
 /// 300 in 45 minutes, and each kind 15 times.
 const FAULTS_PER_MINUTE: f64 = 300.0 / 45.0;
 const EACH_KIND_PER_MINUTE: f64 = 15.0 / 45.0;
+/// From here on every failpoint must have fired.
+const FULL_MINUTES: f64 = 45.0;
 /// Violations that are printed; the histories have them all.
 const MOST_PRINTED: usize = 20;
 
@@ -94,7 +96,7 @@ impl Report {
         let faults = counts.iter().map(|(_, count)| count).sum();
         let vacuous = match options.recovery {
             true => None,
-            false => self.vacuous().or_else(|| self.missing(options, faults, &counts)),
+            false => self.vacuous().or_else(|| self.missing(options, faults, &counts, points)),
         };
         if let Some(why) = &vacuous {
             println!("\nvacuous: {why}");
@@ -123,7 +125,13 @@ impl Report {
 
     /// What a run of its length should have done and did not, unless it was
     /// asked for some faults only.
-    fn missing(&self, options: &Options, faults: u32, counts: &Counts) -> Option<String> {
+    fn missing(
+        &self,
+        options: &Options,
+        faults: u32,
+        counts: &Counts,
+        points: &Points,
+    ) -> Option<String> {
         if !options.fault.is_empty() {
             return None;
         }
@@ -139,7 +147,12 @@ impl Report {
             |name: &str| counts.iter().find(|(kind, _)| *kind == name).map_or(0, |(_, n)| *n);
         let kinds = options.topologies().into_iter().flat_map(|t| Kind::all(t, false, &[]));
         let mut rare = kinds.map(Kind::name).filter(|name| f64::from(count(name)) < each);
-        rare.next().map(|name| format!("{} times {name}, of {each}", count(name)))
+        if let Some(name) = rare.next() {
+            return Some(format!("{} times {name}, of {each}", count(name)));
+        }
+        let mut points = points.counts().into_iter();
+        let idle = points.find(|&(.., fired)| fired == 0 && options.minutes >= FULL_MINUTES);
+        idle.map(|(name, ..)| format!("failpoint {name} never fired"))
     }
 }
 
