@@ -111,9 +111,10 @@ impl From<tokio_postgres::Error> for Error {
             || *code == SqlState::TOO_MANY_CONNECTIONS
             || *code == SqlState::CANNOT_CONNECT_NOW
             || *code == SqlState::READ_ONLY_SQL_TRANSACTION
-            // Short of something, such as disk; trouble with a file.
+            // Short of something, such as disk; trouble with a file, or within.
             || code.code().starts_with("53")
             || code.code().starts_with("58")
+            || code.code().starts_with("XX")
         {
             return Self::Unreachable(error.into());
         }

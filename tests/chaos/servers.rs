@@ -1,7 +1,8 @@
 //! A server under test: the real program, as a process of its own.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::TcpListener, path::PathBuf, time::Duration};
 
+use anyhow::Context as _;
 use nix::sys::signal::Signal;
 
 use crate::{
@@ -85,13 +86,19 @@ impl Server {
     }
 }
 
-/// Ports that nobody listens on.
+/// Ports that nobody listens on, from below those that connections are given: a
+/// server that was killed must find its own free again.
 pub fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
+    const RANGE: std::ops::Range<u16> = 10_000..32_000;
     let mut listeners = Vec::new();
     let mut ports = [0; N];
     for port in &mut ports {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-        *port = listener.local_addr()?.port();
+        let free = (0..1_000).find_map(|_| {
+            let port = rand::random_range(RANGE);
+            Some((port, TcpListener::bind(("127.0.0.1", port)).ok()?))
+        });
+        let (free, listener) = free.context("no port is free")?;
+        *port = free;
         listeners.push(listener);
     }
     Ok(ports)

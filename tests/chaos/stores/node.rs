@@ -94,10 +94,12 @@ impl Node {
         if process.as_ref().is_none_or(Process::has_ended) {
             *process = Some(Process::start(&self.command, &self.log).await?);
         }
+        let pid = process.as_ref().map(Process::pid).context("it was started")?;
         drop(process);
+        // Somebody else might have come by the port.
         let serves = async || {
-            let mut connection = self.connect().await.ok()?;
-            redis::cmd("PING").exec_async(&mut connection).await.ok()
+            let told = self.info("server", "process_id").await.ok()?;
+            (told == pid.to_string()).then_some(())
         };
         until("Redis serves", START_PATIENCE, serves)
             .await
