@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     str::FromStr as _,
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -16,11 +17,13 @@ use tokio::sync::Mutex;
 use tokio_postgres::{Client, Config, NoTls, config::Host};
 
 use crate::{
-    process::{children, guarded, limit_file_size},
+    process::{children, guarded, limit_file_size, until},
     proxy::{Proxy, Target},
 };
 
 const DATABASE: &str = "holdfast_chaos";
+/// Recovery included, while the machine is busy.
+const START_PATIENCE: Duration = Duration::from_secs(90);
 
 /// A private Postgres. Whoever breaks it has it to himself meanwhile.
 pub struct PostgresStore {
@@ -100,7 +103,9 @@ impl PostgresStore {
     pub async fn ensure(&self) -> anyhow::Result<()> {
         let mut running = self.running.lock().await;
         if running.has_ended() {
-            *running = Running::start(&self.home).await?;
+            // One that was killed may hold its files for a moment.
+            let start = async || Running::start(&self.home).await.ok();
+            *running = until("Postgres starts", START_PATIENCE, start).await?;
         }
         Ok(())
     }
