@@ -31,8 +31,10 @@ const BESIDE_A_REBUILD: Duration = Duration::from_millis(500);
 
 const BIG: usize = 50_000;
 /// Seats of it that are held, half of them sold, before it is lost.
-const HELD: usize = 20_000;
-const SEATS_PER_HOLD: usize = 50;
+const HELD: usize = 10_000;
+const SEATS_PER_HOLD: usize = 10;
+/// The longest that the event allows.
+const TTL_MS: u64 = 20_000;
 const LOTS_PER_CALLER: usize = HELD / SEATS_PER_HOLD / CALLERS as usize;
 const CALLERS: u32 = 8;
 /// How long one try may take.
@@ -123,7 +125,7 @@ impl Callers {
                         hold_id: hold_id.clone(),
                         holder_id: holder_id.clone(),
                         items: Items { seat_ids, areas: Vec::new() },
-                        ttl_ms: None,
+                        ttl_ms: Some(TTL_MS),
                     };
                     served(&caller, &event_id, &hold).await?;
                     if i % 2 == 0 {
