@@ -11,7 +11,7 @@ use super::{
 };
 use crate::domain::{
     Epoch, EventId, HoldId, HoldRecord, HoldState, Position, SeatIndex,
-    audit::{RedisPicture, Seen},
+    audit::{RULES, RedisPicture, Seen},
 };
 use crate::limits::RECONCILE_PERIOD;
 
@@ -122,7 +122,7 @@ impl Answer {
             log_end: Position::parse(&self.log_end),
             revision: number(text("revision"))?,
             seat_count: number(text("seat_count"))?,
-            rules: keys::RULES.iter().map(rule).collect(),
+            rules: RULES.iter().map(rule).collect(),
             seats: pairs(&self.seats)
                 .map(|(seat, value)| Ok((SeatIndex(number(seat)?), seen(value)?)))
                 .collect::<Result<_, Error>>()?,

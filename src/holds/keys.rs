@@ -48,16 +48,6 @@ pub fn reconciled(event_id: &EventId) -> String {
     key(event_id, "reconciled")
 }
 
-/// The fields of `meta` that are rules of the event's.
-pub const RULES: [&str; 6] = [
-    "state",
-    "hold_ttl_ms",
-    "max_hold_ms",
-    "max_units_per_hold",
-    "max_units_per_holder",
-    "journaled",
-];
-
 fn key(event_id: &EventId, kind: &str) -> String {
     format!("hf:{{{event_id}}}:{kind}")
 }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::domain::{
     AreaIndex, Epoch, EventId, HoldId, OrderId, Outcome, Position, Refusal, SeatIndex,
-    audit::{AreaBook, Difference, JournalRow, PostgresPicture, RecentSale},
+    audit::{AreaBook, Difference, JournalRow, PostgresPicture, RULES, RecentSale},
 };
 use crate::limits::{AUDIT_OUTBOX_OPEN, CLOSED_EVENT_KEPT};
 
@@ -71,15 +71,7 @@ async fn event_in_tx(tx: &Tx<'_>, event_id: &EventId) -> Result<PostgresPicture,
     let row = tx.query_opt(SQL, &[&event_id.as_str(), &kept]).await?;
     let row = row.ok_or_else(|| Refusal::EventNotFound(event_id.clone()))?;
     let cursor = Option::zip(row.get::<_, Option<i64>>(2), row.get::<_, Option<i64>>(3));
-    let rules = [
-        "state",
-        "hold_ttl_ms",
-        "max_hold_ms",
-        "max_units_per_hold",
-        "max_units_per_holder",
-        "journaled",
-    ];
-    let rules = (6..).zip(rules).map(|(at, name)| (name.to_owned(), row.get(at)));
+    let rules = (6..).zip(RULES).map(|(at, name)| (name.to_owned(), row.get(at)));
     Ok(PostgresPicture {
         epoch: Epoch(unsigned(row.get(0))?),
         revision: unsigned(row.get(1))?,

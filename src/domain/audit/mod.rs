@@ -10,4 +10,6 @@ mod words;
 
 pub use compare::{compare, compare_stream};
 pub use difference::{Difference, Kind, Mend};
-pub use pictures::{AreaBook, House, JournalRow, PostgresPicture, RecentSale, RedisPicture, Seen};
+pub use pictures::{
+    AreaBook, House, JournalRow, PostgresPicture, RULES, RecentSale, RedisPicture, Seen,
+};

@@ -11,6 +11,17 @@ use crate::domain::{
     SeatIndex, SeatStatus,
 };
 
+/// The names of an event's rules, which are those of the fields that Redis has
+/// them in.
+pub const RULES: [&str; 6] = [
+    "state",
+    "hold_ttl_ms",
+    "max_hold_ms",
+    "max_units_per_hold",
+    "max_units_per_holder",
+    "journaled",
+];
+
 /// What Redis says of a seat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Seen {
