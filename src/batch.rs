@@ -10,15 +10,16 @@ use std::{
     future::Future,
     hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use futures_util::future::BoxFuture;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 /// Why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unanswered {
-    /// It was not asked.
+    /// It was not asked: too many wait, or for too long.
     #[error("too many wait already")]
     Full,
     /// The call was given up; it may have been made.
@@ -42,20 +43,30 @@ pub struct Batcher<K, Ask, Answer> {
     most: usize,
     /// Asks that wait for one key.
     bound: usize,
+    /// How long an ask waits for its call to begin.
+    patience: Duration,
 }
 
 /// A key is in it as long as a call for it is under way.
-type Queues<K, Ask, Answer> = HashMap<K, VecDeque<(Ask, oneshot::Sender<Answer>)>>;
+type Queues<K, Ask, Answer> = HashMap<K, VecDeque<Waiter<Ask, Answer>>>;
+
+struct Waiter<Ask, Answer> {
+    ask: Ask,
+    since: Instant,
+    tell: oneshot::Sender<Result<Answer, Unanswered>>,
+}
 
 impl<K: Clone + Eq + Hash + Plain, Ask: Plain, Answer: Plain> Batcher<K, Ask, Answer> {
-    /// Calls of `most` asks at most; `bound` asks wait for one key at most.
+    /// Calls of `most` asks at most; `bound` asks wait for one key at most, each
+    /// for `patience` at most.
     pub fn new<F: Future<Output = Vec<Answer>> + Send + 'static>(
         most: usize,
         bound: usize,
+        patience: Duration,
         call: impl Fn(K, Vec<Ask>) -> F + Send + Sync + 'static,
     ) -> Arc<Self> {
         let call: Call<K, Ask, Answer> = Box::new(move |key, asks| Box::pin(call(key, asks)));
-        Arc::new(Self { queues: Mutex::default(), call, most, bound })
+        Arc::new(Self { queues: Mutex::default(), call, most, bound, patience })
     }
 
     /// Asks, in a call that may carry what others ask of the same key.
@@ -73,15 +84,15 @@ impl<K: Clone + Eq + Hash + Plain, Ask: Plain, Answer: Plain> Batcher<K, Ask, An
                 Some(queue) if queue.len() >= self.bound => return Err(Unanswered::Full),
                 Some(queue) => {
                     let (tell, answer) = oneshot::channel();
-                    queue.push_back((ask, tell));
+                    queue.push_back(Waiter { ask, since: Instant::now(), tell });
                     Ok(answer)
                 }
             }
         };
         match wait {
-            Ok(answer) => answer.await.map_err(|_| Unanswered::GivenUp),
+            Ok(answer) => answer.await.unwrap_or(Err(Unanswered::GivenUp)),
             Err(ask) => {
-                let turn = Turn { batcher: self.clone(), key };
+                let turn = Turn { batcher: self.clone(), key, is_taken: true };
                 turn.call(vec![ask]).await.pop().ok_or(Unanswered::GivenUp)
             }
         }
@@ -97,6 +108,8 @@ impl<K: Clone + Eq + Hash + Plain, Ask: Plain, Answer: Plain> Batcher<K, Ask, An
 struct Turn<K: Clone + Eq + Hash + Plain, Ask: Plain, Answer: Plain> {
     batcher: Arc<Batcher<K, Ask, Answer>>,
     key: K,
+    /// Whether anybody has begun to work with it.
+    is_taken: bool,
 }
 
 impl<K: Clone + Eq + Hash + Plain, Ask: Plain, Answer: Plain> Turn<K, Ask, Answer> {
@@ -105,24 +118,32 @@ impl<K: Clone + Eq + Hash + Plain, Ask: Plain, Answer: Plain> Turn<K, Ask, Answe
     }
 
     /// Makes calls until nobody waits.
-    async fn serve(self) {
+    async fn serve(mut self) {
+        self.is_taken = true;
         loop {
-            let (asks, tells): (Vec<_>, Vec<_>) = self.take().into_iter().unzip();
+            let next = self.take().into_iter().map(|waiter| (waiter.ask, waiter.tell));
+            let (asks, tells): (Vec<_>, Vec<_>) = next.unzip();
             if asks.is_empty() {
                 return;
             }
             for (tell, answer) in tells.into_iter().zip(self.call(asks).await) {
                 // Who has gone away meanwhile needs no answer.
-                let _ = tell.send(answer);
+                let _ = tell.send(Ok(answer));
             }
         }
     }
 
-    /// What the next call carries: nothing for those who have gone away.
-    fn take(&self) -> Vec<(Ask, oneshot::Sender<Answer>)> {
+    /// What the next call carries: nothing for those who have gone away, or have
+    /// waited for too long.
+    fn take(&self) -> Vec<Waiter<Ask, Answer>> {
         let mut queues = self.batcher.lock();
         let Some(queue) = queues.get_mut(&self.key) else { return Vec::new() };
-        queue.retain(|(_, tell)| !tell.is_closed());
+        let is_late = |waiter: &Waiter<_, _>| waiter.since.elapsed() > self.batcher.patience;
+        while queue.front().is_some_and(is_late) {
+            let late = queue.pop_front().map(|waiter| waiter.tell);
+            let _ = late.map(|tell| tell.send(Err(Unanswered::Full)));
+        }
+        queue.retain(|waiter| !waiter.tell.is_closed());
         let count = queue.len().min(self.batcher.most);
         queue.drain(..count).collect()
     }
@@ -131,15 +152,16 @@ impl<K: Clone + Eq + Hash + Plain, Ask: Plain, Answer: Plain> Turn<K, Ask, Answe
 impl<K: Clone + Eq + Hash + Plain, Ask: Plain, Answer: Plain> Drop for Turn<K, Ask, Answer> {
     fn drop(&mut self) {
         let mut queues = self.batcher.lock();
-        if queues.get(&self.key).is_none_or(VecDeque::is_empty) {
+        let nobody_waits = queues.get(&self.key).is_none_or(VecDeque::is_empty);
+        // A turn that nobody took is dropped by a runtime that ends.
+        let runtime = tokio::runtime::Handle::try_current().ok().filter(|_| self.is_taken);
+        let Some(runtime) = runtime.filter(|_| !nobody_waits) else {
             queues.remove(&self.key);
             return;
-        }
+        };
         drop(queues);
-        // Without a runtime nobody waits any more.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(Turn { batcher: self.batcher.clone(), key: self.key.clone() }.serve());
-        }
+        let (batcher, key) = (self.batcher.clone(), self.key.clone());
+        runtime.spawn(Turn { batcher, key, is_taken: false }.serve());
     }
 }
 
@@ -156,10 +178,14 @@ mod tests {
 
     /// A batcher whose calls tell what they carry, and wait to be let through.
     fn stage(bound: usize) -> Stage {
+        stage_with(bound, Duration::from_secs(5))
+    }
+
+    fn stage_with(bound: usize, patience: Duration) -> Stage {
         let (tell, told) = mpsc::unbounded_channel();
         let gate = Arc::new(Semaphore::new(0));
         let through = gate.clone();
-        let batcher = Batcher::new(3, bound, move |_, asks: Vec<u32>| {
+        let batcher = Batcher::new(3, bound, patience, move |_, asks: Vec<u32>| {
             let (tell, through) = (tell.clone(), through.clone());
             async move {
                 tell.send(asks.clone()).unwrap();
@@ -234,5 +260,41 @@ mod tests {
         assert_eq!(with_it.await.unwrap(), Err(Unanswered::GivenUp));
         gate.add_permits(1);
         assert_eq!(ask(3).await.unwrap(), Ok(30));
+    }
+
+    #[tokio::test]
+    async fn who_has_waited_for_too_long_is_not_asked_any_more() {
+        let (batcher, mut told, gate) = stage_with(10, Duration::ZERO);
+        let ask = |ask| {
+            let batcher = batcher.clone();
+            tokio::spawn(async move { batcher.ask(1, ask).await })
+        };
+        let first = ask(1);
+        assert_eq!(told.recv().await.unwrap(), [1]);
+        let late = ask(2);
+        while batcher.lock()[&1].is_empty() {
+            yield_now().await;
+        }
+        gate.add_permits(1);
+        assert_eq!(first.await.unwrap(), Ok(10));
+        assert_eq!(late.await.unwrap(), Err(Unanswered::Full));
+    }
+
+    #[test]
+    fn a_runtime_that_ends_leaves_nobody_waiting() {
+        let (batcher, mut told, _gate) = stage(10);
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let ask = |ask| {
+            let batcher = batcher.clone();
+            runtime.spawn(async move { batcher.ask(1, ask).await })
+        };
+        let _first = ask(1);
+        assert_eq!(runtime.block_on(told.recv()).unwrap(), [1]);
+        let _waiting = ask(2);
+        while batcher.lock().get(&1).is_none_or(VecDeque::is_empty) {
+            std::thread::yield_now();
+        }
+        drop(runtime);
+        assert!(batcher.lock().is_empty());
     }
 }

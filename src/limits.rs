@@ -99,7 +99,8 @@ pub const MAX_CACHED_SEATS: u64 = 2_000_000;
 /// Events that one server loads into Redis at the same time; each takes two
 /// sessions.
 pub const MAX_LOADS: usize = 3;
-pub const POSTGRES_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// For each host, where there are several.
+pub const POSTGRES_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a caller waits for a connection of the pool.
 pub const POSTGRES_WAIT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The server ends a statement that takes longer.
@@ -127,7 +128,7 @@ pub const CONFIRMING_GRACE: Duration = Duration::from_secs(2);
 pub const JOURNAL_BATCH: usize = 500;
 /// Log entries kept for readers that resume, at least.
 pub const LOG_KEPT_ENTRIES: u64 = 20_000;
-/// How long a sale's outbox row is left to the Confirm that wrote it.
+/// How long an outbox row is left to the call that wrote it.
 pub const OUTBOX_LEASE: Duration = Duration::from_secs(5);
 /// Outbox rows that one claim takes.
 pub const OUTBOX_BATCH: i64 = 200;

@@ -34,17 +34,22 @@ enum Attempt {
 impl Flows {
     /// Sells the hold, or answers the order that sold it before.
     pub async fn confirm(&self, request: ConfirmRequest) -> Result<Order, Error> {
-        for _ in 0..MAX_EPOCH_ATTEMPTS {
-            match self.confirm_in_epoch(&request).await? {
+        for attempt in 0..MAX_EPOCH_ATTEMPTS {
+            let attempted = self.confirm_in_epoch(&request).await;
+            match attempted.map_err(|error| error.after(attempt))? {
                 Attempt::Sold(order) => return Ok(order),
                 Attempt::Ended(Outcome::Confirmed(order_id)) => {
                     return self.confirmed_before(&request, order_id).await;
                 }
                 Attempt::Ended(outcome) => return Err(ended_by(request.hold_id, outcome).into()),
-                Attempt::Fenced => self.event_anew(&request.event_id).await?,
+                // Its sale may have been made: an answer of it may be lost.
+                Attempt::Fenced => {
+                    let anew = self.event_anew(&request.event_id).await;
+                    anew.map_err(Error::after_a_change)?
+                }
             };
         }
-        Err(Error::unsettled())
+        Err(Error::unsettled().after_a_change())
     }
 
     async fn confirm_in_epoch(&self, request: &ConfirmRequest) -> Result<Attempt, Error> {
@@ -192,7 +197,7 @@ impl Flows {
             // Its seats are gone from Redis, perhaps to others: it is over.
             ConfirmReply::Torn(record) => HoldRecord { state: HoldState::Lost, ..record },
             ConfirmReply::Missing => {
-                let ended = self.end_missing_hold(event, hold_id, &request.holder_id).await?;
+                let ended = self.end_missing_hold(event, hold_id, Some(&request.holder_id)).await?;
                 return Ok(ended.map_or(Attempt::Fenced, |(_, outcome)| Attempt::Ended(outcome)));
             }
         };

@@ -47,49 +47,42 @@ impl Flows {
 
     /// How a hold ended that Redis does not have. One that is still open in
     /// the journal has run out, or was lost with Redis, and is ended now, so
-    /// that the answer stays true. `None` where the event has moved to another
-    /// epoch.
+    /// that the answer stays true. `None` where Redis is to be asked again: the
+    /// event has moved to another epoch, or the hold was made since.
     ///
     /// # Errors
-    /// [`Refusal::HoldNotFound`] where the holder never had such a hold, as far
-    /// as the journal knows.
+    /// [`Refusal::HoldNotFound`] where there never was such a hold, as far as the
+    /// journal knows, or it is not `of`.
     pub(super) async fn end_missing_hold(
         &self,
         event: &LoadedEvent,
         hold_id: HoldId,
-        holder_id: &HolderId,
+        of: Option<&HolderId>,
     ) -> Result<Option<(HoldRecord, Outcome)>, Error> {
-        let found = self.ledger.find_hold(&event.event_id, hold_id).await?;
+        let (event_id, epoch) = (&event.event_id, event.epoch);
+        let found = self.ledger.find_hold(event_id, hold_id).await?;
         // What Redis did not have in this epoch counts only if it is the last.
-        let stored = self.ledger.find_event(&event.event_id).await?;
-        if stored.is_none_or(|stored| stored.epoch != event.epoch) {
+        let stored = self.ledger.find_event(event_id).await?;
+        if stored.is_none_or(|stored| stored.epoch != epoch) {
             return Ok(None);
         }
-        let Some(found) = found.filter(|found| found.record.holder_id == *holder_id) else {
+        let is_theirs = |holder_id: &HolderId| of.is_none_or(|of| of == holder_id);
+        let Some(found) = found.filter(|found| is_theirs(&found.record.holder_id)) else {
             return Err(Refusal::HoldNotFound(hold_id).into());
         };
-        if found.outcome.is_none() && !self.is_missing(event, hold_id).await? {
+        if let Some(outcome) = found.outcome {
+            return Ok(Some((found.record, outcome)));
+        }
+        // It may have been made since, by a Hold that came together with this
+        // call.
+        let again = self.holds.get_hold(event_id, epoch, hold_id).await?;
+        if !matches!(again, Reply::Done(records) if records.is_empty()) {
             return Ok(None);
         }
-        let outcome = match found.outcome {
-            Some(outcome) => Some(outcome),
-            None if found.has_run_out => self.end_hold(event, hold_id, Unsold::Expired).await?,
-            None => self.end_hold(event, hold_id, Unsold::Lost).await?,
-        };
-        Ok(outcome.map(|outcome| (found.record, outcome)))
-    }
-}
-
-impl Flows {
-    /// Whether Redis does not have a hold, asked once more: it may have been made
-    /// since, by a Hold that came together with this call.
-    pub(super) async fn is_missing(
-        &self,
-        event: &LoadedEvent,
-        hold_id: HoldId,
-    ) -> Result<bool, Error> {
-        let again = self.holds.get_hold(&event.event_id, event.epoch, hold_id).await?;
-        Ok(matches!(again, Reply::Done(records) if records.is_empty()))
+        let has_run_out = found.record.expires_ms <= self.holds.clock_ms(event_id).await?;
+        let unsold = if has_run_out { Unsold::Expired } else { Unsold::Lost };
+        let ended = self.ledger.settle_missing(event_id, epoch, hold_id, found.at, unsold).await?;
+        Ok(ended.then(|| (found.record, unsold.into())))
     }
 }
 

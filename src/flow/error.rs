@@ -69,6 +69,12 @@ impl Error {
         }
     }
 
+    /// For an attempt with others before it, each of which may have changed
+    /// something.
+    pub(super) fn after(self, attempts: usize) -> Self {
+        if attempts == 0 { self } else { self.after_a_change() }
+    }
+
     /// For an event that was rebuilt again and again while a call waited.
     pub(super) fn unsettled() -> Self {
         Self::StoreUnavailable("the event's state is being rebuilt".into())

@@ -21,13 +21,14 @@ impl Flows {
     /// Extends the hold.
     pub async fn extend_hold(&self, request: ExtendHoldRequest) -> Result<Hold, Error> {
         let ExtendHoldRequest { event_id, hold_id, holder_id, ttl_ms } = &request;
-        for _ in 0..MAX_EPOCH_ATTEMPTS {
-            // 1. One script checks and writes; the journal follows the log.
+        for attempt in 0..MAX_EPOCH_ATTEMPTS {
+            // 1. One script checks and writes.
             let (event, reply) = self
                 .on_event(event_id, |epoch| {
                     self.holds.extend_hold(event_id, epoch, *hold_id, holder_id, *ttl_ms)
                 })
-                .await?;
+                .await
+                .map_err(|error| error.after(attempt))?;
             let extended = match reply {
                 ExtendReply::Extended(record) => {
                     failpoint!("extend:extended");
@@ -42,7 +43,7 @@ impl Flows {
                 }
                 // Redis has forgotten it, or never had it: the journal tells.
                 ExtendReply::Missing => {
-                    match self.end_missing_hold(&event, *hold_id, holder_id).await? {
+                    match self.end_missing_hold(&event, *hold_id, Some(holder_id)).await? {
                         Some((_, outcome)) => return Err(ended_by(*hold_id, outcome).into()),
                         None => None,
                     }
@@ -53,9 +54,9 @@ impl Flows {
                     return self.hold_of(&event, *hold_id, &record).await;
                 }
                 Some(record) => return Err(standing(*hold_id, &record).into()),
-                None => self.event_anew(event_id).await?,
+                None => self.event_anew(event_id).await.map_err(Error::after_a_change)?,
             };
         }
-        Err(Error::unsettled())
+        Err(Error::unsettled().after_a_change())
     }
 }

@@ -44,11 +44,12 @@ impl Flows {
         };
         failpoint!("hold:asked");
         let mut trouble = Error::unsettled();
-        for _ in 0..MAX_EPOCH_ATTEMPTS {
+        for attempt in 0..MAX_EPOCH_ATTEMPTS {
             // 2. One script checks everything, takes everything and writes the log.
             let (event, reply) = self
                 .on_event(event_id, |epoch| self.holds.hold(event_id, epoch, args.clone()))
-                .await?;
+                .await
+                .map_err(|error| error.after(attempt))?;
             match reply {
                 // 3. Where the hold shall outlive Redis, Postgres has it before its
                 //    holder is told.
@@ -59,7 +60,10 @@ impl Flows {
                             failpoint!("hold:journaled");
                             return self.held(&event, *hold_id, &record).await;
                         }
-                        None => self.event_anew(event_id).await?,
+                        None => {
+                            let anew = self.event_anew(event_id).await;
+                            anew.map_err(Error::after_a_change)?
+                        }
                     };
                     trouble = Error::unsettled().after_a_change();
                 }
@@ -69,6 +73,7 @@ impl Flows {
                     self.expire_holds(event_id, event.epoch).await?;
                     trouble = Error::Overloaded("holds expire faster than they are ended".into());
                 }
+                HoldReply::Failed => return Err(Error::internal("a hold's record is damaged")),
                 refused => return Err(refusal(&event, &request, refused, units).into()),
             }
         }
@@ -98,7 +103,9 @@ impl Flows {
 fn refusal(event: &LoadedEvent, request: &HoldRequest, reply: HoldReply, asked: u32) -> Refusal {
     let hold_id = request.hold_id;
     match reply {
-        HoldReply::Held(_) | HoldReply::Backlog => unreachable!("told apart by the caller"),
+        HoldReply::Held(_) | HoldReply::Backlog | HoldReply::Failed => {
+            unreachable!("told apart by the caller")
+        }
         HoldReply::Reused => Refusal::HoldIdReused(hold_id),
         HoldReply::Ended(record) => standing(hold_id, &record),
         HoldReply::NotOnSale(state) => Refusal::EventNotOnSale {

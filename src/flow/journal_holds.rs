@@ -1,6 +1,6 @@
 //! The journal: Postgres follows each event's log.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures_util::{StreamExt, stream};
 
@@ -39,7 +39,10 @@ impl Flows {
         let (mut from, mut journaled) = (from, 0);
         loop {
             // 1. The entries after the cursor.
-            let entries = self.holds.read_log(event_id, from, JOURNAL_BATCH).await?;
+            let mut entries = self.holds.read_log(event_id, from, JOURNAL_BATCH).await?;
+            let is_all = entries.len() < JOURNAL_BATCH;
+            let before_a_hold_made_again = begins_anew(&entries);
+            entries.truncate(before_a_hold_made_again.unwrap_or(entries.len()));
             let Some(last) = entries.last() else { return Ok(journaled) };
             let (to, count) = (last.position, entries.len());
             failpoint!("journal:read");
@@ -51,30 +54,37 @@ impl Flows {
             }
             journaled += count;
             from = to;
-            if count < JOURNAL_BATCH {
+            if is_all && before_a_hold_made_again.is_none() {
                 return Ok(journaled);
             }
         }
     }
 }
 
+/// The entry, if there is one, that makes a hold again which one before has
+/// undone: no statement can both delete and insert it.
+fn begins_anew(entries: &[LogEntry]) -> Option<usize> {
+    let mut undone: HashSet<HoldId> = HashSet::new();
+    entries.iter().position(|entry| {
+        undone.extend(&entry.undone);
+        entry.holds.iter().any(|(hold_id, _)| undone.contains(hold_id))
+    })
+}
+
 /// Each hold as the entries have it last.
 fn fold(from: Position, to: Position, entries: Vec<LogEntry>) -> JournalBatch {
     let mut latest: HashMap<HoldId, (Position, HoldRecord)> = HashMap::new();
-    let mut undone: HashMap<HoldId, Position> = HashMap::new();
-    let mut expired = Vec::new();
+    let (mut undone, mut expired) = (Vec::new(), Vec::new());
     for entry in entries {
         for (hold_id, record) in entry.holds {
-            undone.remove(&hold_id);
             latest.insert(hold_id, (entry.position, record));
         }
         for hold_id in entry.undone {
             latest.remove(&hold_id);
-            undone.insert(hold_id, entry.position);
+            undone.push((entry.position, hold_id));
         }
         expired.extend(entry.expired);
     }
     let holds = latest.into_iter().map(|(hold_id, (at, record))| (at, hold_id, record)).collect();
-    let undone = undone.into_iter().map(|(hold_id, at)| (at, hold_id)).collect();
     JournalBatch { from, to, holds, expired, undone }
 }

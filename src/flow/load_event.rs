@@ -11,7 +11,7 @@ use super::{Error, Flows};
 use crate::{
     domain::{AreaIndex, Epoch, EventId, HoldDurability, HolderId},
     failpoint::failpoint,
-    holds::{self, Incarnation, LoadArgs, LoadReply, Rules},
+    holds::{Incarnation, LoadArgs, LoadReply, Rules},
     ledger::Foundation,
 };
 
@@ -48,20 +48,10 @@ impl Flows {
         // 3. The state is closed, or connections from before a change of
         //    `master_replid` could still add to it. Then what the log has is
         //    journaled: a Redis that only started again has lost nothing. What
-        //    cannot be read or written stands in nobody's way; a Redis that does
-        //    not answer does.
+        //    cannot be read stands in nobody's way; a store that does not answer
+        //    does.
         let found = self.holds.seal(event_id).await?.unwrap_or_default();
-        match self.journal_event(event_id).await {
-            Err(Error::StoreUnavailable(error) | Error::OutcomeUnknown(error))
-                if error.is::<Arc<holds::Error>>() =>
-            {
-                return Err(Error::StoreUnavailable(error));
-            }
-            Err(error) => {
-                tracing::warn!(%event_id, %error, "holds of the last second may be lost");
-            }
-            Ok(_) => {}
-        }
+        self.salvage(event_id).await.map_err(Error::of_a_read)?;
         failpoint!("load:journaled");
         // 4. The new epoch, before Redis is touched: from its commit on, no
         //    sale of the old epoch can be added to what was read with it.
@@ -86,6 +76,26 @@ impl Flows {
         failpoint!("load:loaded");
         self.event_anew(event_id).await?;
         Ok(())
+    }
+
+    /// Journals all that the log still has, whoever writes it.
+    async fn salvage(&self, event_id: &EventId) -> Result<(), Error> {
+        loop {
+            match self.journal_event(event_id).await {
+                Err(error @ Error::Internal(_)) => {
+                    tracing::warn!(%event_id, %error, "holds of the last second may be lost");
+                    return Ok(());
+                }
+                journaled => journaled?,
+            };
+            // Another server may have been faster, with a part of it.
+            let at = self.ledger.find_journal_cursor(event_id).await?;
+            let left = self.holds.read_log(event_id, at, 1).await?;
+            let epoch = self.event_anew(event_id).await?.epoch;
+            if left.first().is_none_or(|entry| entry.position.epoch != epoch) {
+                return Ok(());
+            }
+        }
     }
 
     /// Loads an event with nobody waiting, unless somebody does so already.

@@ -26,14 +26,15 @@ impl Flows {
     pub async fn release(&self, request: ReleaseRequest) -> Result<Hold, Error> {
         let ReleaseRequest { event_id, hold_id, holder_id, seat_ids, areas } = &request;
         let items = self.items(event_id, seat_ids, areas).await?;
-        for _ in 0..MAX_EPOCH_ATTEMPTS {
+        for attempt in 0..MAX_EPOCH_ATTEMPTS {
             // 1. The script gives a part back by itself; of a whole hold it only
             //    says that it may be released.
             let (event, reply) = self
                 .on_event(event_id, |epoch| {
                     self.holds.release(event_id, epoch, *hold_id, holder_id, &items)
                 })
-                .await?;
+                .await
+                .map_err(|error| error.after(attempt))?;
             let released = match reply {
                 ReleaseReply::Reduced(record) => self.reduced(&event, *hold_id, record).await?,
                 ReleaseReply::Standing(record) if record.state == HoldState::Released => {
@@ -48,10 +49,10 @@ impl Flows {
             };
             match released {
                 Some(hold) => return Ok(hold),
-                None => self.event_anew(event_id).await?,
+                None => self.event_anew(event_id).await.map_err(Error::after_a_change)?,
             };
         }
-        Err(Error::unsettled())
+        Err(Error::unsettled().after_a_change())
     }
 
     /// Where the hold outlives Redis, so does what it has left.
@@ -98,7 +99,7 @@ impl Flows {
         hold_id: HoldId,
         holder_id: &HolderId,
     ) -> Result<Option<Hold>, Error> {
-        match self.end_missing_hold(event, hold_id, holder_id).await? {
+        match self.end_missing_hold(event, hold_id, Some(holder_id)).await? {
             None => Ok(None),
             Some((record, Outcome::Released)) => {
                 let released = HoldRecord { state: HoldState::Released, ..record };

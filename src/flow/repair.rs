@@ -91,7 +91,10 @@ impl Flows {
         self.block_again(event_id, found).await?;
         // 5. What the jobs would do.
         if found.iter().any(|difference| difference.mend() == Mend::Jobs) {
-            self.repeat_outbox().await?;
+            // Another event's trouble is not this one's.
+            if let Err(error) = self.repeat_outbox().await {
+                tracing::warn!(%error, "outbox rows are left to be done again");
+            }
             self.mark_finished().await?;
             let epoch = self.event_anew(event_id).await?.epoch;
             self.expire_holds(event_id, epoch).await?;

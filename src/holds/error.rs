@@ -67,6 +67,10 @@ impl From<RedisError> for Error {
             _ if matches!(error.code(), Some("MISCONF" | "BUSY" | "NOREPLICAS")) => {
                 Self::unreachable(error)
             }
+            // A slot of a Cluster was moving: a key that a script emptied counts as
+            // moved. What it had written stays until the event is built anew, on the
+            // node that the slot goes to.
+            _ if error.to_string().contains("non local key") => Self::Unknown(error),
             ErrorKind::Server(_) | ErrorKind::Extension => Self::Refused(error),
             ErrorKind::UnexpectedReturnType | ErrorKind::Parse => Self::corrupt(error),
             _ if error.is_connection_refusal() => Self::unreachable(error),

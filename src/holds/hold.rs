@@ -13,7 +13,9 @@ use crate::batch::Batcher;
 use crate::domain::{
     AreaIndex, Epoch, EventId, HoldId, HoldRecord, HolderId, SeatIndex, SeatStatus,
 };
-use crate::limits::{MAX_EXPIRED_SCANNED_PER_HOLD, MAX_HOLDS_PER_CALL, MAX_HOLDS_WAITING};
+use crate::limits::{
+    MAX_EXPIRED_SCANNED_PER_HOLD, MAX_HOLDS_PER_CALL, MAX_HOLDS_WAITING, REDIS_RESPONSE_TIMEOUT,
+};
 
 static HOLD: Verb = verb!("hold");
 
@@ -60,6 +62,8 @@ pub enum HoldReply {
     Insufficient(Vec<(AreaIndex, i64)>),
     /// More holds have run out than one script looks through.
     Backlog,
+    /// A record in its way cannot be used; the others of the call were made.
+    Failed,
 }
 
 /// Holds of one event that are asked for at the same time go in one call.
@@ -68,10 +72,16 @@ pub(super) type HoldBatcher =
 
 pub(super) fn batcher(links: &Arc<Links>) -> Arc<HoldBatcher> {
     let links = links.clone();
-    Batcher::new(MAX_HOLDS_PER_CALL, MAX_HOLDS_WAITING, move |(event_id, epoch), holds| {
-        let links = links.clone();
-        async move { hold_all(&links, &event_id, epoch, holds).await }
-    })
+    let patience = REDIS_RESPONSE_TIMEOUT;
+    Batcher::new(
+        MAX_HOLDS_PER_CALL,
+        MAX_HOLDS_WAITING,
+        patience,
+        move |(event_id, epoch), holds| {
+            let links = links.clone();
+            async move { hold_all(&links, &event_id, epoch, holds).await }
+        },
+    )
 }
 
 async fn hold_all(

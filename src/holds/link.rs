@@ -46,12 +46,13 @@ impl Links {
     }
 
     /// Runs a script, prepared for the incarnation that it is sent to; see
-    /// [`Self::call`].
+    /// [`Self::call`]. Tells also what broke an attempt before, which may have
+    /// been carried out.
     pub(super) async fn invoke<'s, T: FromRedisValue>(
         &self,
         key: &str,
         prepare: impl Fn(&Incarnation) -> ScriptInvocation<'s>,
-    ) -> Result<T, Error> {
+    ) -> Result<(T, Option<RedisError>), Error> {
         let prepare = &prepare;
         let run = async move |node: Arc<Node>| {
             let link = node.link(key).await.map_err(Failure::Before)?;
@@ -59,7 +60,7 @@ impl Links {
             let answer = script.invoke_async(&mut link.connection.clone()).await;
             answer.map_err(|error| note(&node, key, &link, error))
         };
-        self.call(key, run).await
+        self.call_telling(key, run).await
     }
 
     /// Runs a command that changes nothing, and tells which incarnation it was
@@ -130,11 +131,19 @@ impl Links {
         key: &str,
         attempt: impl Fn(Arc<Node>) -> F,
     ) -> Result<T, Error> {
+        Ok(self.call_telling(key, attempt).await?.0)
+    }
+
+    async fn call_telling<T, F: Future<Output = Result<T, Failure>>>(
+        &self,
+        key: &str,
+        attempt: impl Fn(Arc<Node>) -> F,
+    ) -> Result<(T, Option<RedisError>), Error> {
         let mut so_far = SoFar::default();
         loop {
             let node = self.routes.node(key).await.map_err(|error| so_far.end(error))?;
             let failure = match attempt(node.clone()).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => return Ok((answer, so_far.broken)),
                 Err(failure) => failure,
             };
             let next = Next::after(&failure, &so_far);

@@ -166,12 +166,16 @@ pub(super) async fn read_incarnation(
 }
 
 /// Whether a link is of no use after this: a server that turned replica answers
-/// READONLY for ever, and one that went silent may never answer on it.
+/// READONLY or MOVED for ever, and may be another master later; one that went
+/// silent may never answer on it.
 pub(super) fn ends_link(error: &RedisError) -> bool {
     match error.kind() {
         ErrorKind::Server(kind) => matches!(
             kind,
-            ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown | ServerErrorKind::BusyLoading
+            ServerErrorKind::ReadOnly
+                | ServerErrorKind::MasterDown
+                | ServerErrorKind::BusyLoading
+                | ServerErrorKind::Moved
         ),
         ErrorKind::Extension | ErrorKind::UnexpectedReturnType => false,
         _ => true,

@@ -54,6 +54,8 @@ pub(super) struct Routes {
 struct Looking {
     /// When the last look that has ended was begun.
     begun: Option<Instant>,
+    /// Of the view that was adopted last.
+    rank: (bool, u64),
     failed: bool,
 }
 
@@ -115,7 +117,7 @@ impl Routes {
             return Ok(());
         }
         let begun = Instant::now();
-        let view = self.latest_view().await;
+        let view = self.latest_view(looking.rank).await;
         looking.begun = Some(begun);
         if let Err(error) = &view
             && !looking.failed
@@ -123,7 +125,9 @@ impl Routes {
             tracing::warn!(%error, "nobody says which Redis has which events");
         }
         looking.failed = view.is_err();
-        self.adopt(&view?)
+        let view = view?;
+        looking.rank = view.rank;
+        self.adopt(&view)
     }
 
     /// Goes on with the server that a MOVED names; `false` where the error is
@@ -195,8 +199,10 @@ impl Routes {
     }
 
     /// Asks all who may know, and believes the latest. More than half of them
-    /// are enough where they agree: one that is out of reach holds up nobody.
-    async fn latest_view(&self) -> Result<View, Error> {
+    /// are enough where they agree: one that is out of reach holds up nobody. Fewer
+    /// are not believed where they know less than what is `known`: they may be
+    /// those that a failover has passed by.
+    async fn latest_view(&self, known: (bool, u64)) -> Result<View, Error> {
         let mut asked: FuturesUnordered<_> =
             self.witnesses().into_iter().map(|witness| self.ask(witness)).collect();
         let enough = asked.len() / 2 + 1;
@@ -214,7 +220,9 @@ impl Routes {
                 }
             }
         }
+        let are_enough = views.len() >= enough;
         let latest = views.into_iter().max_by_key(|view| view.rank);
+        let latest = latest.filter(|view| are_enough || view.rank.1 >= known.1);
         latest.ok_or_else(|| failed.unwrap_or_else(|| Error::unreachable("nobody to ask")))
     }
 

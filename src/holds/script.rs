@@ -98,7 +98,13 @@ impl Links {
             invocation.arg(&request).arg(&incarnation.0);
             invocation
         };
-        let answer: Vec<u8> = self.invoke(event_id.as_str(), prepare).await?;
-        rmp_serde::from_slice(&answer).map_err(Error::corrupt)
+        let (answer, broken): (Vec<u8>, _) = self.invoke(event_id.as_str(), prepare).await?;
+        let reply = rmp_serde::from_slice(&answer).map_err(Error::corrupt)?;
+        match (broken, &reply) {
+            // An attempt before may have been carried out, in the life of Redis
+            // that ended with it.
+            (Some(broken), Reply::NotLoaded | Reply::Epoch(_)) => Err(broken.into()),
+            _ => Ok(reply),
+        }
     }
 }

@@ -82,7 +82,12 @@ pub const CONFIRM: &str = "-- confirm
             epoch, seq)
         SELECT $3, $1, $5, $16, to_timestamp($17::int8 / 1e3), to_timestamp($18::int8 / 1e3),
             array_remove($10::int[], NULL), $13, $14, $19::int[], $2, $20 FROM sale
-        ON CONFLICT (event_id, hold_id) DO NOTHING
+        ON CONFLICT (event_id, hold_id) DO UPDATE SET expire_time = excluded.expire_time,
+            seat_indexes = excluded.seat_indexes, area_indexes = excluded.area_indexes,
+            area_quantities = excluded.area_quantities, epoch = excluded.epoch,
+            seq = excluded.seq
+        WHERE holds.fingerprint = excluded.fingerprint
+            AND (holds.epoch, holds.seq) < (excluded.epoch, excluded.seq)
     ), noted AS (
         INSERT INTO outbox (kind, event_id, hold_id, lease_until)
         SELECT 'sold', $1, $3, now() + $15 * interval '1 second' FROM sale

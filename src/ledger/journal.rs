@@ -10,24 +10,24 @@ use super::{
     Error, Ledger,
     columns::{parse, position, to_i64, to_u32},
     outcomes::outcome_from_row,
-    session::one_query,
+    session::{Params, one_query},
 };
 use crate::batch::Batcher;
 use crate::domain::{
     AreaHolding, AreaIndex, Epoch, EventId, HoldId, HoldRecord, HoldState, Outcome, Position,
     Refusal, SeatIndex,
 };
-use crate::limits::{MAX_HOLDS_PER_STATEMENT, MAX_HOLDS_WAITING};
+use crate::limits::{MAX_HOLDS_PER_STATEMENT, MAX_HOLDS_WAITING, POSTGRES_STATEMENT_TIMEOUT};
 
 /// A hold from the journal.
 #[derive(Debug, Clone)]
 pub struct JournaledHold {
     /// As the log had it last: active, however it ended.
     pub record: HoldRecord,
+    /// The log entry that it follows.
+    pub at: Position,
     /// How it ended, if it has.
     pub outcome: Option<Outcome>,
-    /// Whether its time is up, by Postgres' clock.
-    pub has_run_out: bool,
 }
 
 /// What the log tells between two positions, folded: each hold as it was last.
@@ -54,7 +54,8 @@ macro_rules! hold_columns {
 pub(super) use hold_columns;
 
 /// Writes holds where `allowed` has a row. What stands already is only moved on
-/// in its log's order; a row of an earlier use of the id stays as it is.
+/// in its log's order; a row of an earlier use of the id, with other content or
+/// of a hold that has ended, stays as it is.
 macro_rules! write_holds {
     () => {
         "INSERT INTO holds (hold_id, event_id, holder_id, fingerprint, create_time,
@@ -72,7 +73,10 @@ macro_rules! write_holds {
             area_quantities = excluded.area_quantities, epoch = excluded.epoch,
             seq = excluded.seq
         WHERE holds.fingerprint = excluded.fingerprint
-            AND (holds.epoch, holds.seq) < (excluded.epoch, excluded.seq)"
+            AND (holds.epoch, holds.seq) < (excluded.epoch, excluded.seq)
+            AND (holds.create_time = excluded.create_time OR NOT EXISTS (
+                SELECT FROM hold_outcomes o
+                WHERE o.event_id = holds.event_id AND o.hold_id = holds.hold_id))"
     };
 }
 
@@ -94,26 +98,31 @@ const WRITE_JOURNAL: &str = concat!(
     ), undone AS (
         DELETE FROM holds USING allowed, unnest($18::uuid[], $19::int8[]) AS t (id, at_seq)
         WHERE event_id = $1 AND hold_id = id AND (epoch, seq) < ($2, at_seq)
+            AND NOT EXISTS (SELECT FROM hold_outcomes o WHERE o.event_id = $1 AND o.hold_id = id)
     )
     SELECT count(*) FROM allowed"
 );
 
-/// Answers also which of the ids were used before: by a hold that has ended, or
-/// with other content.
+/// Answers also which of the ids have ended, and which were written.
 const JOURNAL_HOLDS: &str = concat!(
     "-- journal_holds
     WITH allowed AS MATERIALIZED (
         SELECT FROM events WHERE event_id = $1 AND epoch = $2 FOR SHARE
     ), written AS (",
     write_holds!(),
-    ")
-    SELECT (SELECT count(*) FROM allowed), ARRAY(
-        SELECT hold_id FROM hold_outcomes WHERE event_id = $1 AND hold_id = ANY($3)
-        UNION ALL
-        SELECT hold_id FROM holds JOIN unnest($3::uuid[], $5::text[]) AS t (id, print)
-            ON hold_id = id AND fingerprint <> print
-        WHERE event_id = $1)"
+    " RETURNING hold_id
+    )
+    SELECT (SELECT count(*) FROM allowed),
+        ARRAY(SELECT hold_id FROM hold_outcomes WHERE event_id = $1 AND hold_id = ANY($3)),
+        ARRAY(SELECT hold_id FROM written)"
 );
+
+/// Of the ids that were not written: those whose row stands there all the same,
+/// with this content.
+const STAND_ALREADY: &str = "-- journal_holds: stand already
+    SELECT hold_id FROM holds JOIN unnest($2::uuid[], $3::text[]) AS t (id, print)
+        ON hold_id = id AND fingerprint = print
+    WHERE event_id = $1";
 
 /// What became of a hold that was to be journaled before its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,22 +142,28 @@ pub(super) type JournalBatcher =
 
 pub(super) fn batcher(pool: &Pool) -> Arc<JournalBatcher> {
     let pool = pool.clone();
-    Batcher::new(MAX_HOLDS_PER_STATEMENT, MAX_HOLDS_WAITING, move |(event_id, epoch), holds| {
-        let pool = pool.clone();
-        async move {
-            let ids: Vec<_> = holds.iter().map(|(hold_id, _): &(HoldId, _)| *hold_id).collect();
-            match journal_holds(&pool, &event_id, epoch, holds).await.map_err(Arc::new) {
-                Ok(Some(used)) => {
-                    let is_used = |id: &HoldId| used.contains(&id.0);
-                    let journaled =
-                        |id| if is_used(id) { Journaled::Used } else { Journaled::Written };
-                    ids.iter().map(|id| Ok(journaled(id))).collect()
+    let patience = POSTGRES_STATEMENT_TIMEOUT;
+    Batcher::new(
+        MAX_HOLDS_PER_STATEMENT,
+        MAX_HOLDS_WAITING,
+        patience,
+        move |(event_id, epoch), holds| {
+            let pool = pool.clone();
+            async move {
+                let ids: Vec<_> = holds.iter().map(|(hold_id, _): &(HoldId, _)| *hold_id).collect();
+                match journal_holds(&pool, &event_id, epoch, holds).await.map_err(Arc::new) {
+                    Ok(Some(used)) => {
+                        let is_used = |id: &HoldId| used.contains(&id.0);
+                        let journaled =
+                            |id| if is_used(id) { Journaled::Used } else { Journaled::Written };
+                        ids.iter().map(|id| Ok(journaled(id))).collect()
+                    }
+                    Ok(None) => vec![Ok(Journaled::Fenced); ids.len()],
+                    Err(error) => vec![Err(error); ids.len()],
                 }
-                Ok(None) => vec![Ok(Journaled::Fenced); ids.len()],
-                Err(error) => vec![Err(error); ids.len()],
             }
-        }
-    })
+        },
+    )
 }
 
 /// Journals holds; answers which ids were used before, or `None` where the
@@ -177,7 +192,20 @@ async fn journal_holds(
     let mut params: Vec<&(dyn ToSql + Sync)> = vec![&event_id, &epoch];
     params.extend(columns.params());
     let rows = one_query(pool, JOURNAL_HOLDS, &params).await?;
-    Ok((rows[0].get::<_, i64>(0) == 1).then(|| rows[0].get(1)))
+    if rows[0].get::<_, i64>(0) == 0 {
+        return Ok(None);
+    }
+    let (mut used, written): (Vec<Uuid>, Vec<Uuid>) = (rows[0].get(1), rows[0].get(2));
+    let mut unwritten = columns.ids.clone();
+    unwritten.retain(|id| !written.contains(id) && !used.contains(id));
+    if !unwritten.is_empty() {
+        // Another statement may have written it since this one's snapshot.
+        let params: Params<'_> = &[&event_id, &columns.ids, &columns.names[1]];
+        let rows = one_query(pool, STAND_ALREADY, params).await?;
+        let stand: Vec<Uuid> = rows.iter().map(|row| row.get(0)).collect();
+        used.extend(unwritten.iter().filter(|id| !stand.contains(id)));
+    }
+    Ok(Some(used))
 }
 
 /// Holds as the columns of [`write_holds`], from `$3` on.
@@ -288,7 +316,7 @@ impl Ledger {
         const SQL: &str = concat!(
             "-- find_hold\nSELECT ",
             hold_columns!(),
-            ", h.expire_time <= clock_timestamp(), o.outcome, o.order_id
+            ", o.outcome, o.order_id, h.epoch, h.seq
             FROM holds h LEFT JOIN hold_outcomes o USING (event_id, hold_id)
             WHERE h.event_id = $1 AND h.hold_id = $2"
         );
@@ -296,11 +324,11 @@ impl Ledger {
             return Ok(None);
         };
         let (_, record) = hold_from_row(&row)?;
-        let outcome = match row.get::<_, Option<&str>>(10) {
-            Some(_) => Some(outcome_from_row(&row, 10)?),
+        let outcome = match row.get::<_, Option<&str>>(9) {
+            Some(_) => Some(outcome_from_row(&row, 9)?),
             None => None,
         };
-        Ok(Some(JournaledHold { record, outcome, has_run_out: row.get(9) }))
+        Ok(Some(JournaledHold { record, at: position(&row, 11)?, outcome }))
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     columns::{to_i64, to_u32},
     session::Params,
 };
-use crate::domain::{Ended, Epoch, EventId, HoldId, OrderId, Outcome, SeatIndex, Unsold};
+use crate::domain::{Ended, Epoch, EventId, HoldId, OrderId, Outcome, Position, SeatIndex, Unsold};
 use crate::limits::OUTBOX_LEASE;
 
 /// How holds ended that were to be settled.
@@ -47,11 +47,7 @@ impl Ledger {
             )
             SELECT (SELECT count(*) FROM fence), ARRAY(SELECT hold_id FROM inserted),
                 ARRAY(SELECT outbox_id FROM noted)";
-        let name = match unsold {
-            Unsold::Released => "released",
-            Unsold::Expired => "expired",
-            Unsold::Lost => "lost",
-        };
+        let name = name(unsold);
         let ids: Vec<Uuid> = hold_ids.iter().map(|id| id.0).collect();
         let lease = OUTBOX_LEASE.as_secs_f64();
         let params: Params<'_> = &[&event_id.as_str(), &to_i64(epoch.0), &ids, &name, &lease];
@@ -72,6 +68,32 @@ impl Ledger {
             ended.extend(self.find_outcomes(event_id, &before).await?);
         }
         Ok(Some(Settled { ended, outbox_ids: rows[0].get(2) }))
+    }
+
+    /// Ends a hold that Redis does not have, unless it has ended before, or the
+    /// journal has heard of it since it stood `at` there; answers whether.
+    pub async fn settle_missing(
+        &self,
+        event_id: &EventId,
+        epoch: Epoch,
+        hold_id: HoldId,
+        at: Position,
+        unsold: Unsold,
+    ) -> Result<bool, Error> {
+        const SQL: &str = "-- settle_missing
+            WITH fence AS MATERIALIZED (
+                SELECT FROM events WHERE event_id = $1 AND epoch = $2 FOR SHARE
+            ), standing AS MATERIALIZED (
+                SELECT hold_id FROM holds
+                WHERE event_id = $1 AND hold_id = $3 AND holds.epoch = $4 AND seq = $5 FOR UPDATE
+            )
+            INSERT INTO hold_outcomes (hold_id, event_id, outcome)
+            SELECT hold_id, $1, $6 FROM fence, standing
+            ON CONFLICT (event_id, hold_id) DO NOTHING RETURNING hold_id";
+        let (now_in, stood_in, seq) = (to_i64(epoch.0), to_i64(at.epoch.0), to_i64(at.seq));
+        let name = name(unsold);
+        let params: Params<'_> = &[&event_id.as_str(), &now_in, &hold_id.0, &stood_in, &seq, &name];
+        Ok(!self.query(SQL, params).await?.is_empty())
     }
 
     /// How a hold ended, if it has.
@@ -95,6 +117,14 @@ impl Ledger {
         );
         let rows = self.query(SQL, &[&event_id.as_str(), &hold_ids]).await?;
         rows.iter().map(|row| ended_from_row(row, 0)).collect()
+    }
+}
+
+fn name(unsold: Unsold) -> &'static str {
+    match unsold {
+        Unsold::Released => "released",
+        Unsold::Expired => "expired",
+        Unsold::Lost => "lost",
     }
 }
 

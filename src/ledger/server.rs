@@ -17,7 +17,7 @@ use rustls::{
 use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::{
     Config, NoTls,
-    config::{SslMode, TargetSessionAttrs},
+    config::{LoadBalanceHosts, SslMode, TargetSessionAttrs},
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -43,6 +43,9 @@ impl Server {
         let (url, certificates) = split(url.expose_secret());
         let mut config: Config = url.parse().map_err(|error| Error::Url(Box::new(error)))?;
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        // One that takes a connection and is silent then uses up the time for all:
+        // it shall not always be the first.
+        config.load_balance_hosts(LoadBalanceHosts::Random);
         let tls = match config.get_ssl_mode() {
             SslMode::Require => Some(
                 client_config(&certificates)

@@ -167,11 +167,12 @@ impl Ledger {
 
 /// So many sessions at most.
 pub(super) fn pool(server: &Server, size: usize) -> Result<Pool, Error> {
+    let hosts = u32::try_from(server.config.get_hosts().len()).unwrap_or(u32::MAX).clamp(1, 10);
     Pool::builder(server.manager())
         .max_size(size)
         .timeouts(Timeouts {
             wait: Some(POSTGRES_WAIT_TIMEOUT),
-            create: Some(POSTGRES_CONNECT_TIMEOUT),
+            create: Some(POSTGRES_CONNECT_TIMEOUT * hosts),
             recycle: Some(POSTGRES_WAIT_TIMEOUT),
         })
         .runtime(Runtime::Tokio1)

@@ -93,7 +93,9 @@ async fn do_everything(server: &Server, holds: &Holds, postgres: &tokio_postgres
     holds.trim_log(&event_id, Position::default()).await.unwrap();
     holds.forget_ended_holds(&event_id).await.unwrap();
     // And what the audit of the next minutes does.
-    assert!(holds.take_reconcile_turn(&event_id).await.unwrap());
+    // The job may have been first.
+    let _ = holds.take_reconcile_turn(&event_id).await.unwrap();
+    assert!(holds.audit(&event_id).await.unwrap().is_some());
     holds.keep_reconcile_turn(&event_id, 2).await.unwrap();
 }
 

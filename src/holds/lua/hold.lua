@@ -9,7 +9,8 @@
 --         {LimitPerHold = limit}, {Unavailable = {{seat, status}, ...}},
 --         {Insufficient = {{area, available}, ...}},
 --         {LimitPerHolder = {limit, used}}, or Backlog: more holds have run
---         out than this script looks through; end them and ask again.
+--         out than this script looks through; end them and ask again; or
+--         Failed: a record in its way is damaged.
 -- Events: holds that ran out and stood in the way expire; the holds are made.
 
 local refused = fenced_off()
@@ -27,7 +28,7 @@ local function asked_again(asked, known)
     return 'Reused'
   end
   local _, state = find(asked.hold_id, asked.holder)
-  if state == ACTIVE and known[ASKED] > 0 then
+  if state == ACTIVE and (known[ASKED] or 0) > 0 then
     -- Whoever asked before may be answered: see undo_hold.
     known[ASKED] = known[ASKED] + 1
     put(asked.hold_id, known)
@@ -158,6 +159,10 @@ local function hold(asked)
 end
 
 local answers = {}
-for i, asked in ipairs(request.holds) do answers[i] = hold(asked) end
+for i, asked in ipairs(request.holds) do
+  -- A record that cannot be used harms nobody else's hold.
+  local fine, answer = pcall(hold, asked)
+  answers[i] = fine and answer or 'Failed'
+end
 log_change()
 return done(answers)
