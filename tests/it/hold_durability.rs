@@ -181,6 +181,30 @@ async fn the_journal_does_not_go_back() {
     assert_eq!(server.get_hold(EVENT, &hold.hold_id).await.unwrap(), extended);
 }
 
+/// An id that Redis has forgotten is asked for again, and undone: what the
+/// journal has of its first use stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sold_is_not_undone() {
+    let stage = journaled().await;
+    let server = &stage.server;
+    let hold = server.hold(hold_request("ann", &["A-1"])).await.unwrap();
+    let order = server.confirm(&hold, "pay-1").await.unwrap();
+    let url = stage.stores.settings().postgres_url;
+    let ledger = Ledger::new(&Settings { url, pool_size: 2 }).unwrap();
+    let event_id: EventId = EVENT.parse().unwrap();
+    eventually("the undo is journaled", async || {
+        let from = ledger.find_journal_cursor(&event_id).await.unwrap();
+        let to = Position { epoch: Epoch(1), seq: from.seq + 100 };
+        let undone = vec![(to, hold.hold_id.parse().unwrap())];
+        let batch = JournalBatch { from, to, undone, ..JournalBatch::default() };
+        (from.epoch == Epoch(1) && ledger.write_journal(&event_id, &batch).await.unwrap())
+            .then_some(())
+    })
+    .await;
+    flush(&stage).await;
+    assert_eq!(server.confirm(&hold, "pay-1").await.unwrap(), order);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_journal_has_not_heard_was_given_back() {
     let stage = journaled().await;

@@ -3,10 +3,16 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use holdfast::proto::{HoldState, SeatStatus};
+use holdfast::{
+    domain::Epoch,
+    holds::Holds,
+    proto::{HoldState, SeatStatus},
+};
 use tokio::time::timeout;
 
-use crate::support::{EVENT, Stage, Stores, code_and_reason, eventually, floor, hold_request};
+use crate::support::{
+    EVENT, Stage, Stores, code_and_reason, eventually, floor, hold_request, small_event,
+};
 
 async fn flush(stage: &Stage) {
     let mut redis = stage.stores.redis().await;
@@ -120,6 +126,10 @@ async fn a_journaled_hold_that_redis_dropped_is_lost_for_good() {
     let _: () = redis.del(&["hf:{event}:holds", "hf:{event}:seats"]).await.unwrap();
     let told = server.get_hold(EVENT, &held.hold_id).await.unwrap();
     assert_eq!(told.state(), HoldState::Lost);
+    // What was told stays so, also when the event is built from the journal.
+    flush(&stage).await;
+    let told = server.get_hold(EVENT, &held.hold_id).await.unwrap();
+    assert_eq!(told.state(), HoldState::Lost);
     for _ in 0..2 {
         assert_eq!(code_and_reason(server.confirm(&held, "pay-1").await).1, "HOLD_LOST");
         assert_eq!(code_and_reason(server.extend_hold(&held, 1_000).await).1, "HOLD_LOST");
@@ -218,6 +228,36 @@ async fn a_sale_that_the_journal_had_not_heard_of_stands() {
     assert_eq!(server.hold(request).await.unwrap(), sold, "the same request, the same hold");
     let house = server.house().await;
     assert_eq!((house.count(SeatStatus::Sold), house.areas["floor"]), (2, 95));
+}
+
+/// Redis has lost nothing, but the journal is far behind, and several servers
+/// bring it up to date at the same time.
+#[tokio::test(flavor = "multi_thread")]
+async fn built_anew_without_a_loss_it_has_every_hold() {
+    let stage = Stage::empty().await;
+    let mut event = small_event(EVENT);
+    event.chart.as_mut().unwrap().areas[0].capacity = 10_000;
+    let server = &stage.server;
+    server.create_event(event).await.unwrap();
+    let other = stage.another_server().await;
+    let mut postgres = stage.stores.postgres().await;
+    let deaf = postgres.transaction().await.unwrap();
+    deaf.batch_execute("SELECT FROM journal_cursors FOR UPDATE").await.unwrap();
+    // One after another, so that each has an entry of its own.
+    let mut holds = Vec::new();
+    for _ in 0..1_200 {
+        let mut request = hold_request("ann", &[]);
+        request.areas = floor(1);
+        holds.push(server.hold(request).await.unwrap());
+    }
+    let redis = Holds::new(&stage.stores.settings().redis_url).unwrap();
+    assert_eq!(redis.seal(&EVENT.parse().unwrap()).await.unwrap(), Some(Epoch(1)));
+    deaf.rollback().await.unwrap();
+    for (i, hold) in holds.iter().enumerate() {
+        let server = if i % 2 == 0 { server } else { &other };
+        assert_eq!(server.get_hold(EVENT, &hold.hold_id).await.unwrap(), *hold);
+    }
+    assert_eq!(server.house().await.areas["floor"], 8_800);
 }
 
 #[tokio::test(flavor = "multi_thread")]
