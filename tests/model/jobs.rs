@@ -110,6 +110,11 @@ impl World {
         (!entries.is_empty()).then_some(Batch { from, entries })
     }
 
+    /// Whether the journal may still have it.
+    fn is_of_this_epoch(&self, batch: &Batch) -> bool {
+        batch.entries.last().is_some_and(|entry| entry.at.epoch == self.postgres.epoch)
+    }
+
     /// Whether Redis lacks the event, or has it in another epoch than Postgres.
     fn is_behind(&self, with: &Protocol, link: Link) -> bool {
         let epoch = self.served(with, link).map(|event| event.epoch);
@@ -137,7 +142,12 @@ impl World {
         match load {
             Load::Salvage { link, incarnation, batch } => {
                 self.postgres.write_journal(with, &batch);
-                Some(Load::Begin { link, incarnation })
+                // The job may have been faster, with a part of it.
+                let left = self.unread(link).filter(|left| self.is_of_this_epoch(left));
+                Some(match left {
+                    Some(batch) => Load::Salvage { link, incarnation, batch },
+                    None => Load::Begin { link, incarnation },
+                })
             }
             Load::Begin { link, incarnation } => {
                 if self.postgres.epoch >= with.last_epoch {
