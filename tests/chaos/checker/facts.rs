@@ -191,8 +191,17 @@ impl<'a> Facts<'a> {
         self.calls_of(hold_id).iter().any(|call| {
             matches!(call.operation, Operation::Release { .. })
                 && call.start_us <= before_us
-                && !is_refused(call)
+                && self.may_have_changed(call)
         })
+    }
+
+    /// Whether a call on a hold may have changed it. One of a journaled hold is
+    /// answered only after its change: that the hold has ended may be news since.
+    pub fn may_have_changed(&self, call: &Call) -> bool {
+        const ENDED: [&str; 5] =
+            ["HOLD_EXPIRED", "HOLD_RELEASED", "HOLD_LOST", "HOLD_CONFIRMED", "HOLD_CONFIRMING"];
+        let has_ended = no(call).is_some_and(|reason| ENDED.contains(&reason));
+        !is_refused(call) || self.event.journaled && has_ended
     }
 
     /// Whether an ExtendHold may have made the hold end sooner than told here.
@@ -200,7 +209,7 @@ impl<'a> Facts<'a> {
         self.calls_of(&as_told.hold_id).iter().any(|call| {
             matches!(call.operation, Operation::ExtendHold { .. })
                 && call.start_us <= before_us
-                && !is_refused(call)
+                && self.may_have_changed(call)
                 && hold(call).is_none_or(|hold| hold.expire_ms < as_told.expire_ms)
         })
     }

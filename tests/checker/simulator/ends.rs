@@ -6,6 +6,9 @@ use crate::history::{Answer, Fault, Line, Log, Operation, Order, Status, Ticket}
 /// How long a stuck confirm is left alone after its expiry.
 const GRACE_MS: i64 = 2_000;
 
+/// The rig reads the log at once: it misses only what is as young.
+const READ_WITHIN_US: u64 = 2_000_000;
+
 impl House {
     /// Frees what a hold has; what became of its seats.
     pub(super) fn give_back(&mut self, id: &str, state: &str) -> Vec<(String, Status)> {
@@ -160,7 +163,8 @@ impl House {
         let unread = self.below(4) as usize;
         for _ in 0..unread {
             if let Some(at) = self.lines.iter().rposition(|line| matches!(line, Line::Log(_)))
-                && matches!(&self.lines[at], Line::Log(l) if !l.reset && l.epoch == self.epoch)
+                && matches!(&self.lines[at], Line::Log(l) if !l.reset
+                    && l.epoch == self.epoch && l.at_us + READ_WITHIN_US > start_us)
             {
                 self.lines.remove(at);
             }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     checker::{
         Told,
-        facts::{Facts, hold, holder_id, is_held, is_refused, no, order_seats, proof},
+        facts::{Facts, hold, holder_id, is_held, no, order_seats, proof},
         verdict::{Promise, Violation},
     },
     history::{Call, Hold, Operation},
@@ -53,7 +53,7 @@ impl<'a> Promised<'a> {
         }
         let is_open = |call: &&&Call| {
             let extends = matches!(call.operation, Operation::ExtendHold { .. });
-            extends && !is_refused(call) && hold(call).is_none()
+            extends && event.facts.may_have_changed(call) && hold(call).is_none()
         };
         let starts = calls.iter().filter(|c| matches!(c.operation, Operation::Hold { .. }));
         Some(Self {
