@@ -72,6 +72,11 @@ impl Report {
         self.violations.push(text);
     }
 
+    /// Whether less was called than a run must.
+    pub fn is_short(&self) -> bool {
+        self.operations < FEWEST_OPERATIONS || self.confirmed < FEWEST_CONFIRMED
+    }
+
     pub fn has_violations(&self) -> bool {
         !self.violations.is_empty()
     }
