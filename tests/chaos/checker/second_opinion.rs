@@ -167,8 +167,14 @@ fn taken<'a>(event: &Told<'a>, seat: &str, sample: Sample) -> Option<Vec<Taken<'
                 taken.push(of_call(call, Step::Hold(hold_id), true));
             }
         }
-        // Given back in part or as a whole; a seat sold never is.
-        if facts.order_of_seat(seat).is_none_or(|order| order.hold_id != hold_id) {
+        // Given back in part or as a whole; a seat sold never is, but by a hold that
+        // was undone and made again before its sale.
+        let is_made_again =
+            event.replay.lives.iter().any(|other| {
+                other.hold.hold_id == life.hold.hold_id && other.made.at > life.made.at
+            });
+        let is_sold = facts.order_of_seat(seat).is_some_and(|order| order.hold_id == hold_id);
+        if is_made_again || !is_sold {
             let end_us = life.ended.map_or(u64::MAX, |ended| ended.log.at_us);
             let proof = life.ended.map_or_else(|| "the end".into(), |ended| ended.proof());
             taken.push(step(Step::Free(hold_id), end_us, proof));
