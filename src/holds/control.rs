@@ -3,7 +3,12 @@
 use deadpool_redis::redis::{InfoDict, cmd};
 use futures_util::future::join_all;
 
-use super::{Error, Holds, Incarnation, deployment::Kind, keys, node::Node};
+use super::{
+    Error, Holds, Incarnation,
+    deployment::Kind,
+    keys,
+    node::{self, Node},
+};
 use crate::domain::{Epoch, EventId, HoldRecord, Position};
 use crate::limits::ENDED_HOLD_KEPT;
 
@@ -113,6 +118,7 @@ async fn is_fit(node: &Node, kind: &Kind) -> Result<(), String> {
     if field("role") != "master" {
         return Err("this Redis is a replica".into());
     }
+    node.keep_links_of(&node::incarnation(&info));
     if field("loading") == "1" {
         return Err("Redis is loading its data".into());
     }

@@ -109,6 +109,18 @@ impl Node {
         }
     }
 
+    /// Lets go of links that know this server by another incarnation: its
+    /// `master_replid` changes when the first replica follows a new master, with
+    /// nothing lost. All servers, and whoever audits, shall know it by one.
+    pub(super) fn keep_links_of(&self, incarnation: &Incarnation) {
+        for slot in &self.slots {
+            let mut link = slot.link.write().unwrap_or_else(PoisonError::into_inner);
+            if link.as_ref().is_some_and(|link| link.incarnation != *incarnation) {
+                *link = None;
+            }
+        }
+    }
+
     /// A pooled connection. Boxed: the pool's future is large, and every flow
     /// would carry it.
     pub(super) async fn control(&self) -> Result<Connection, Error> {
@@ -160,9 +172,14 @@ pub(super) async fn read_incarnation(
 ) -> Result<(Incarnation, bool), RedisError> {
     let info: InfoDict =
         cmd("INFO").arg("server").arg("replication").query_async(connection).await?;
+    let is_master = info.get::<String>("role").is_some_and(|role| role == "master");
+    Ok((incarnation(&info), is_master))
+}
+
+/// The incarnation that an INFO of server and replication tells.
+pub(super) fn incarnation(info: &InfoDict) -> Incarnation {
     let field = |name| info.get::<String>(name).unwrap_or_default();
-    let incarnation = Incarnation(format!("{}:{}", field("run_id"), field("master_replid")));
-    Ok((incarnation, field("role") == "master"))
+    Incarnation(format!("{}:{}", field("run_id"), field("master_replid")))
 }
 
 /// Whether a link is of no use after this: a server that turned replica answers
