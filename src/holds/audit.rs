@@ -140,8 +140,9 @@ impl Answer {
     }
 }
 
+/// Names and values; without the entry of no name, which is in every key.
 fn pairs(flat: &[String]) -> impl Iterator<Item = (&str, &str)> {
-    flat.chunks_exact(2).map(|pair| (&*pair[0], &*pair[1]))
+    flat.chunks_exact(2).map(|pair| (&*pair[0], &*pair[1])).filter(|(name, _)| !name.is_empty())
 }
 
 fn number<T: FromStr<Err: std::error::Error + Send + Sync + 'static>>(

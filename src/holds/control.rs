@@ -81,7 +81,8 @@ impl Holds {
             let mut forget = cmd("HDEL");
             forget.arg(keys::holds(event_id));
             let mut old = 0;
-            for (hold_id, packed) in &page {
+            // Without the entry of no name, which every key has.
+            for (hold_id, packed) in page.iter().filter(|(hold_id, _)| !hold_id.is_empty()) {
                 let record: HoldRecord = rmp_serde::from_slice(packed).map_err(Error::corrupt)?;
                 if record.ended_ms != 0 && record.ended_ms < oldest_ms {
                     forget.arg(hold_id);

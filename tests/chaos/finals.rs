@@ -166,13 +166,15 @@ type Places = (Vec<(String, Status, Option<String>)>, Vec<(String, u32)>);
 async fn redis_places(stage: &Stage, show: &Show) -> anyhow::Result<Places> {
     let mut redis = stage.redis.owner(&show.event_id).await?.connect().await?;
     let mut all = redis::cmd("HGETALL");
-    let seats: HashMap<usize, String> =
+    let seats: HashMap<String, String> =
         all.arg(key(&show.event_id, "seats")).query_async(&mut redis).await?;
     let mut field = redis::cmd("HGET");
     let free: Option<i64> =
         field.arg(key(&show.event_id, "areas")).arg("f0").query_async(&mut redis).await?;
     let mut places = Vec::new();
-    for (index, value) in seats {
+    // One entry has no name, so that the key is never empty.
+    for (index, value) in seats.into_iter().filter(|(index, _)| !index.is_empty()) {
+        let index: usize = index.parse()?;
         let seat_id = show.seat_ids.get(index).cloned().unwrap_or_else(|| format!("#{index}"));
         let code = value.bytes().next().and_then(SeatStatus::from_code);
         let code = code.ok_or_else(|| anyhow::anyhow!("seat {seat_id} is {value:?} in Redis"))?;

@@ -230,7 +230,21 @@ impl Comparison<'_> {
             .journal
             .iter()
             .filter(|(hold, row)| row.is_live && !redis.holds.contains_key(hold));
-        self.found.extend(lost.map(|(&hold, _)| Difference::LostHold { hold }));
+        let lost: Vec<_> = lost
+            .map(|(&hold, row)| match self.is_to_be_had(hold, &row.record) {
+                true => Difference::MissingHold { hold },
+                false => Difference::LostHold { hold },
+            })
+            .collect();
+        self.found.extend(lost);
+    }
+
+    /// Whether nobody else has any of a hold's items.
+    fn is_to_be_had(&self, id: HoldId, hold: &HoldRecord) -> bool {
+        let nobodys = |seen: Seen| matches!(seen, Seen::Free) || seen == Seen::Held(id);
+        let free = |area: AreaIndex| self.redis.areas.get(area.0 as usize).map_or(0, |area| area.0);
+        hold.seats.iter().all(|&seat| nobodys(self.redis.seat(seat)))
+            && hold.areas.iter().all(|part| free(part.area) >= i64::from(part.quantity))
     }
 
     fn areas(&mut self) {

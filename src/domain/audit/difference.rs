@@ -33,6 +33,7 @@ pub enum Difference {
     EndedHoldLives { hold: HoldId, outcome: &'static str },
     NotJournaled { hold: HoldId },
     JournaledOtherwise { hold: HoldId, what: &'static str },
+    MissingHold { hold: HoldId },
     LostHold { hold: HoldId },
 
     NoJournalCursor,
@@ -73,7 +74,7 @@ pub type Kind = &'static str;
 
 impl Difference {
     /// Every kind that counts, for a metric of each.
-    pub const KINDS: [Kind; 31] = [
+    pub const KINDS: [Kind; 32] = [
         "not_loaded",
         "other_epoch",
         "log_end",
@@ -96,6 +97,7 @@ impl Difference {
         "ended_hold_lives",
         "not_journaled",
         "journaled_otherwise",
+        "missing_hold",
         "no_journal_cursor",
         "confirmed_without_order",
         "order_without_outcome",
@@ -131,6 +133,7 @@ impl Difference {
             Self::EndedHoldLives { .. } => "ended_hold_lives",
             Self::NotJournaled { .. } => "not_journaled",
             Self::JournaledOtherwise { .. } => "journaled_otherwise",
+            Self::MissingHold { .. } => "missing_hold",
             Self::LostHold { .. } => "lost_hold",
             Self::NoJournalCursor => "no_journal_cursor",
             Self::ConfirmedWithoutOrder { .. } => "confirmed_without_order",
@@ -144,8 +147,9 @@ impl Difference {
         }
     }
 
-    /// Whether something is wrong. A hold that was lost with Redis is worth a
-    /// line; but its end is what the service promises for that case.
+    /// Whether something is wrong. A hold that was lost with Redis, and whose
+    /// items others have taken, is worth a line; but its end is what the service
+    /// promises for that case.
     pub fn counts(&self) -> bool {
         !matches!(self, Self::LostHold { .. })
     }
@@ -172,7 +176,8 @@ impl Difference {
             | Self::HolderCount { .. }
             | Self::HoldNotDue { .. }
             | Self::HoldDueAt { .. }
-            | Self::DueWithoutHold { .. } => Mend::Rebuild,
+            | Self::DueWithoutHold { .. }
+            | Self::MissingHold { .. } => Mend::Rebuild,
             _ => Mend::Person,
         }
     }
@@ -206,6 +211,7 @@ impl Difference {
             | Self::EndedHoldLives { hold, .. }
             | Self::NotJournaled { hold }
             | Self::JournaledOtherwise { hold, .. }
+            | Self::MissingHold { hold }
             | Self::LostHold { hold }
             | Self::ConfirmedWithoutOrder { hold }
             | Self::OrderWithoutOutcome { hold, .. } => Some(*hold),
@@ -232,6 +238,7 @@ impl fmt::Display for Difference {
             | Self::EndedHoldLives { .. }
             | Self::NotJournaled { .. }
             | Self::JournaledOtherwise { .. }
+            | Self::MissingHold { .. }
             | Self::LostHold { .. } => self.of_a_hold(f),
             Self::NoJournalCursor
             | Self::ConfirmedWithoutOrder { .. }

@@ -230,7 +230,17 @@ fn a_hold_that_only_the_journal_leads_to_is_found() {
     pictures.redis.later.insert(id(6), units_only);
     assert_eq!(kinds(&pictures), ["hold_not_due"]);
     pictures.redis.later.clear();
-    assert_eq!(kinds(&pictures), ["area_count", "holder_count", "lost_hold"]);
+    assert_eq!(kinds(&pictures), ["area_count", "holder_count", "missing_hold"]);
+}
+
+/// It was lost with Redis, and its seat has been sold since.
+#[test]
+fn a_hold_whose_seat_is_anothers_is_only_noted() {
+    let mut pictures = agreeing();
+    let &taken = pictures.postgres.sold.keys().next().unwrap();
+    let row = JournalRow { record: record(&[taken.0], 0), is_live: true };
+    pictures.postgres.journal.insert(id(6), row);
+    assert_eq!(kinds(&pictures), ["lost_hold"]);
 }
 
 #[test]

@@ -140,10 +140,15 @@ impl Difference {
                 "hold {hold} has another {what} in the journal than in Redis: so it comes back \
                  if Redis is lost"
             ),
+            Self::MissingHold { hold } => write!(
+                f,
+                "hold {hold} is in the journal, but not in Redis: its items are on sale to others, \
+                 and its Confirm would answer HOLD_LOST"
+            ),
             Self::LostHold { hold } => write!(
                 f,
-                "hold {hold} is in the journal, but not in Redis: it was lost, its items are free \
-                 again, and its Confirm answers HOLD_LOST"
+                "hold {hold} is in the journal, but not in Redis: it was lost, others have of its \
+                 items, and its Confirm answers HOLD_LOST"
             ),
             _ => Ok(()),
         }

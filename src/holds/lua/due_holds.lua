@@ -10,5 +10,5 @@ local refused = fenced_off()
 if refused then return refused end
 
 local ids = redis.call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, request.limit)
-local next = redis.call('ZRANGEBYSCORE', DUE, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+local next = redis.call('ZRANGEBYSCORE', DUE, '(' .. now, '(+inf', 'WITHSCORES', 'LIMIT', 0, 1)
 return done({ids, next[2] and tonumber(next[2]) - now or -1})

@@ -15,6 +15,10 @@ local epoch = tonumber(redis.call('HGET', META, 'epoch'))
 if epoch and epoch >= request.epoch then return done({Stale = epoch}) end
 
 redis.call('DEL', unpack(KEYS))
+-- Each key keeps an entry of no name. Redis deletes a key that becomes empty, and
+-- while a Cluster moves a slot, a script that comes to a deleted key ends half-way.
+for _, key in ipairs({SEATS, HOLDS, AREAS, HOLDERS}) do redis.call('HSET', key, '', '') end
+redis.call('ZADD', DUE, '+inf', '')
 for _, seat in ipairs(request.blocked) do redis.call('HSET', SEATS, seat, BLOCKED) end
 for _, sold in ipairs(request.sold) do redis.call('HSET', SEATS, sold[1], SOLD .. sold[2]) end
 for i, state in ipairs(request.areas) do

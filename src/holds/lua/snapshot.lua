@@ -12,7 +12,9 @@ if meta[4] ~= incarnation then return cmsgpack.pack('NotLoaded') end
 local statuses = {}
 for seat = 1, tonumber(meta[3]) do statuses[seat] = AVAILABLE end
 local values = redis.call('HGETALL', SEATS)
-for i = 1, #values, 2 do statuses[tonumber(values[i]) + 1] = values[i + 1]:sub(1, 1) end
+for i = 1, #values, 2 do
+  if values[i] ~= '' then statuses[tonumber(values[i]) + 1] = values[i + 1]:sub(1, 1) end
+end
 
 local areas, area = {}, 0
 local state = redis.call('HMGET', AREAS, 'f0', 'c0')

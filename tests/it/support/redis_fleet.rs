@@ -77,9 +77,11 @@ impl RedisServer {
         asked.arg(&command[1..]).query_async(&mut self.connection().await?).await
     }
 
+    /// A field of INFO; empty where there is none, or while the server does not
+    /// tell: in a failover Sentinel ends all connections.
     pub async fn info(&self, section: &str, field: &str) -> String {
-        let info: InfoDict = self.ask(&["INFO", section]).await.unwrap();
-        info.get(field).unwrap_or_default()
+        let info: redis::RedisResult<InfoDict> = self.ask(&["INFO", section]).await;
+        info.ok().and_then(|info| info.get(field)).unwrap_or_default()
     }
 
     /// What the server did not let its users do.
