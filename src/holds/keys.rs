@@ -19,6 +19,9 @@
 //! - `reconciled`, there while a server's comparison of the event counts for
 //!   all; beside the event's state, and with a time to live.
 //! - `log`, a stream of [`super::log::LogEntry`] under ids `<epoch>-<seq>`.
+//!
+//! `seats`, `holds`, `due`, `areas` and `holders` have an entry of no name as
+//! well, so that Redis never deletes them: see `load.lua`.
 
 use crate::domain::EventId;
 

@@ -64,7 +64,7 @@ async fn live_holds(stage: &Stage, event_id: &str) -> anyhow::Result<Vec<String>
     let holds: HashMap<String, Vec<u8>> =
         redis::cmd("HGETALL").arg(key(event_id, "holds")).query_async(&mut redis).await?;
     let mut live = Vec::new();
-    for (hold_id, packed) in holds {
+    for (hold_id, packed) in holds.into_iter().filter(|(hold_id, _)| !hold_id.is_empty()) {
         let record: HoldRecord = rmp_serde::from_slice(&packed)?;
         if matches!(record.state, HoldState::Active | HoldState::Confirming) {
             live.push(uuid(&hold_id));
