@@ -11,7 +11,7 @@ use super::{Error, Flows};
 use crate::{
     domain::{AreaIndex, Epoch, EventId, HoldDurability, HolderId},
     failpoint::failpoint,
-    holds::{Incarnation, LoadArgs, LoadReply, Rules},
+    holds::{self, Incarnation, LoadArgs, LoadReply, Rules},
     ledger::Foundation,
 };
 
@@ -64,14 +64,20 @@ impl Flows {
         //    there meanwhile. Where not, whoever looks next begins anew.
         let args = build(&foundation, incarnation);
         let (held, sold) = (args.holds.len(), args.sold.len());
-        match self.holds.load(event_id, &args).await? {
-            LoadReply::Loaded => {
+        match self.holds.load(event_id, &args).await {
+            Ok(LoadReply::Loaded) => {
                 tracing::info!(%event_id, %epoch, held, sold, "event loaded into Redis");
             }
-            LoadReply::Elsewhere => tracing::info!(%event_id, %epoch, "Redis has changed again"),
-            LoadReply::Stale(newer) => {
+            Ok(LoadReply::Elsewhere) => {
+                tracing::info!(%event_id, %epoch, "Redis has changed again");
+            }
+            Ok(LoadReply::Stale(newer)) => {
                 tracing::info!(%event_id, %epoch, %newer, "event was loaded meanwhile");
             }
+            Err(error @ holds::Error::Unknown(_)) => {
+                tracing::warn!(%event_id, %epoch, %error, "event may have been loaded");
+            }
+            Err(error) => return Err(error.into()),
         }
         failpoint!("load:loaded");
         self.event_anew(event_id).await?;

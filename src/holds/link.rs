@@ -20,6 +20,15 @@ pub(super) struct Links {
     pub routes: Routes,
 }
 
+/// What is done where a connection breaks under a call that may have been
+/// carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// It is made once more.
+    Again,
+    Once,
+}
+
 /// Why a call has no answer.
 enum Failure {
     /// It was not sent.
@@ -51,6 +60,7 @@ impl Links {
     pub(super) async fn invoke<'s, T: FromRedisValue>(
         &self,
         key: &str,
+        sent: Sent,
         prepare: impl Fn(&Incarnation) -> ScriptInvocation<'s>,
     ) -> Result<(T, Option<RedisError>), Error> {
         let prepare = &prepare;
@@ -60,7 +70,7 @@ impl Links {
             let answer = script.invoke_async(&mut link.connection.clone()).await;
             answer.map_err(|error| note(&node, key, &link, error))
         };
-        self.call_telling(key, run).await
+        self.call_telling(key, sent, run).await
     }
 
     /// Runs a command that changes nothing, and tells which incarnation it was
@@ -131,12 +141,13 @@ impl Links {
         key: &str,
         attempt: impl Fn(Arc<Node>) -> F,
     ) -> Result<T, Error> {
-        Ok(self.call_telling(key, attempt).await?.0)
+        Ok(self.call_telling(key, Sent::Again, attempt).await?.0)
     }
 
     async fn call_telling<T, F: Future<Output = Result<T, Failure>>>(
         &self,
         key: &str,
+        sent: Sent,
         attempt: impl Fn(Arc<Node>) -> F,
     ) -> Result<(T, Option<RedisError>), Error> {
         let mut so_far = SoFar::default();
@@ -146,7 +157,10 @@ impl Links {
                 Ok(answer) => return Ok((answer, so_far.broken)),
                 Err(failure) => failure,
             };
-            let next = Next::after(&failure, &so_far);
+            let next = match Next::after(&failure, &so_far) {
+                Next::Repeat if sent == Sent::Once => Next::GiveUp,
+                next => next,
+            };
             let goes_on = match (&next, &failure) {
                 (Next::FollowMoved, Failure::After(error)) => {
                     self.routes.follow(&node, error)? && so_far.may_wait().await

@@ -60,6 +60,12 @@ struct Request<'a> {
 
 impl Holds {
     /// Replaces whatever Redis has of an event, where its epoch is lower.
+    ///
+    /// It is sent once: were it carried out, changes made upon it, and all then
+    /// lost with Redis, a second time would build the same epoch without them.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] where it may have been carried out.
     pub async fn load(&self, event_id: &EventId, args: &LoadArgs) -> Result<LoadReply, Error> {
         let request = Request {
             epoch: args.epoch,
@@ -73,7 +79,7 @@ impl Holds {
             ended: &args.ended,
             holders: args.holders.iter().map(|(holder, &units)| (holder, units)).collect(),
         };
-        match self.run(&LOAD, event_id, &request).await? {
+        match self.run_once(&LOAD, event_id, &request).await? {
             Reply::Done(reply) => Ok(reply),
             Reply::NotLoaded | Reply::Epoch(_) => Err(Error::corrupt("load is not fenced")),
         }

@@ -5,7 +5,10 @@ use std::sync::LazyLock;
 use deadpool_redis::redis::Script;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Error, Holds, Incarnation, keys, link::Links};
+use super::{
+    Error, Holds, Incarnation, keys,
+    link::{Links, Sent},
+};
 use crate::domain::{Epoch, EventId};
 
 /// The answer of a script that is fenced by the epoch.
@@ -79,12 +82,35 @@ impl Holds {
     ) -> Result<Reply<T>, Error> {
         self.links.run(verb, event_id, args).await
     }
+
+    /// As [`Holds::run`], but never once more.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] where the connection broke.
+    pub(super) async fn run_once<T: DeserializeOwned>(
+        &self,
+        verb: &Verb,
+        event_id: &EventId,
+        args: &impl Serialize,
+    ) -> Result<Reply<T>, Error> {
+        self.links.run_sent(Sent::Once, verb, event_id, args).await
+    }
 }
 
 impl Links {
     /// As [`Holds::run`].
     pub(super) async fn run<T: DeserializeOwned>(
         &self,
+        verb: &Verb,
+        event_id: &EventId,
+        args: &impl Serialize,
+    ) -> Result<Reply<T>, Error> {
+        self.run_sent(Sent::Again, verb, event_id, args).await
+    }
+
+    async fn run_sent<T: DeserializeOwned>(
+        &self,
+        sent: Sent,
         verb: &Verb,
         event_id: &EventId,
         args: &impl Serialize,
@@ -98,7 +124,7 @@ impl Links {
             invocation.arg(&request).arg(&incarnation.0);
             invocation
         };
-        let (answer, broken): (Vec<u8>, _) = self.invoke(event_id.as_str(), prepare).await?;
+        let (answer, broken): (Vec<u8>, _) = self.invoke(event_id.as_str(), sent, prepare).await?;
         let reply = rmp_serde::from_slice(&answer).map_err(Error::corrupt)?;
         match (broken, &reply) {
             // An attempt before may have been carried out, in the life of Redis

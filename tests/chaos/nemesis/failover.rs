@@ -8,6 +8,7 @@ use tokio::time::sleep;
 
 use super::{Harm, Scene};
 use crate::{
+    options::Topology,
     process::until,
     proxy::{Way, Who},
 };
@@ -73,7 +74,10 @@ pub async fn fail_over(scene: &Scene, random: &mut StdRng) -> anyhow::Result<Opt
         Going::Asked => format!("asked to; {new} took over"),
         going => format!("{going:?}, replicas stalled for {stalled:?} before; {new} took over"),
     };
-    Ok(Some(Harm::new(&node.name, detail).losing_redis(!matches!(going, Going::Asked))))
+    // Sentinel asks no master to wait: what it is written while its replica is
+    // promoted already is lost. In a Cluster the master hands over.
+    let hands_over = matches!(going, Going::Asked) && stage.redis.topology == Topology::Cluster;
+    Ok(Some(Harm::new(&node.name, detail).losing_redis(!hands_over)))
 }
 
 /// The slot of an event moves to another master, key by key.
