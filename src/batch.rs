@@ -1,9 +1,9 @@
 //! Makes one call of what many ask for at the same time.
 //!
-//! Each key has one call under way at most. Who asks while there is none makes
-//! it at once, alone; what is asked meanwhile waits, and becomes the next call.
-//! So an idle system adds no delay, and a busy one makes fewer, larger calls;
-//! there is no timer.
+//! Each key has few calls under way at most, often one. Who asks while there are
+//! fewer makes one at once, alone; what is asked meanwhile waits, and becomes the
+//! next call. So an idle system adds no delay, and a busy one makes fewer, larger
+//! calls; there is no timer.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -35,20 +35,34 @@ impl<T: Send + 'static> Plain for T {}
 type Call<K, Ask, Answer> =
     Box<dyn Fn(K, Vec<Ask>) -> BoxFuture<'static, Vec<Answer>> + Send + Sync>;
 
+/// How calls are made of asks.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Calls of one key that are under way at the same time.
+    pub calls: usize,
+    /// Asks of one call.
+    pub asks: usize,
+    /// Asks that wait for one key.
+    pub waiting: usize,
+    /// How long an ask waits for its call to begin.
+    pub patience: Duration,
+}
+
 /// Those who wait, by what they wait for.
 pub struct Batcher<K, Ask, Answer> {
     queues: Mutex<Queues<K, Ask, Answer>>,
     call: Call<K, Ask, Answer>,
-    /// Asks of one call.
-    most: usize,
-    /// Asks that wait for one key.
-    bound: usize,
-    /// How long an ask waits for its call to begin.
-    patience: Duration,
+    bounds: Bounds,
 }
 
 /// A key is in it as long as a call for it is under way.
-type Queues<K, Ask, Answer> = HashMap<K, VecDeque<Waiter<Ask, Answer>>>;
+type Queues<K, Ask, Answer> = HashMap<K, Queue<Ask, Answer>>;
+
+struct Queue<Ask, Answer> {
+    /// Calls.
+    under_way: usize,
+    waiting: VecDeque<Waiter<Ask, Answer>>,
+}
 
 struct Waiter<Ask, Answer> {
     ask: Ask,
@@ -57,16 +71,12 @@ struct Waiter<Ask, Answer> {
 }
 
 impl<K: Clone + Eq + Hash + Plain, Ask: Plain, Answer: Plain> Batcher<K, Ask, Answer> {
-    /// Calls of `most` asks at most; `bound` asks wait for one key at most, each
-    /// for `patience` at most.
     pub fn new<F: Future<Output = Vec<Answer>> + Send + 'static>(
-        most: usize,
-        bound: usize,
-        patience: Duration,
+        bounds: Bounds,
         call: impl Fn(K, Vec<Ask>) -> F + Send + Sync + 'static,
     ) -> Arc<Self> {
         let call: Call<K, Ask, Answer> = Box::new(move |key, asks| Box::pin(call(key, asks)));
-        Arc::new(Self { queues: Mutex::default(), call, most, bound, patience })
+        Arc::new(Self { queues: Mutex::default(), call, bounds })
     }
 
     /// Asks, in a call that may carry what others ask of the same key.
@@ -78,13 +88,20 @@ impl<K: Clone + Eq + Hash + Plain, Ask: Plain, Answer: Plain> Batcher<K, Ask, An
             let mut queues = self.lock();
             match queues.get_mut(&key) {
                 None => {
-                    queues.insert(key.clone(), VecDeque::new());
+                    let queue = Queue { under_way: 1, waiting: VecDeque::new() };
+                    queues.insert(key.clone(), queue);
                     Err(ask)
                 }
-                Some(queue) if queue.len() >= self.bound => return Err(Unanswered::Full),
+                Some(queue) if queue.under_way < self.bounds.calls => {
+                    queue.under_way += 1;
+                    Err(ask)
+                }
+                Some(queue) if queue.waiting.len() >= self.bounds.waiting => {
+                    return Err(Unanswered::Full);
+                }
                 Some(queue) => {
                     let (tell, answer) = oneshot::channel();
-                    queue.push_back(Waiter { ask, since: Instant::now(), tell });
+                    queue.waiting.push_back(Waiter { ask, since: Instant::now(), tell });
                     Ok(answer)
                 }
             }
@@ -133,30 +150,34 @@ impl<K: Clone + Eq + Hash + Plain, Ask: Plain, Answer: Plain> Turn<K, Ask, Answe
         }
     }
 
-    /// What the next call carries: nothing for those who have gone away, or have
-    /// waited for too long.
+    /// What the next call carries: its share of what waits, but nothing for those
+    /// who have gone away, or have waited for too long.
     fn take(&self) -> Vec<Waiter<Ask, Answer>> {
         let mut queues = self.batcher.lock();
-        let Some(queue) = queues.get_mut(&self.key) else { return Vec::new() };
-        let is_late = |waiter: &Waiter<_, _>| waiter.since.elapsed() > self.batcher.patience;
-        while queue.front().is_some_and(is_late) {
-            let late = queue.pop_front().map(|waiter| waiter.tell);
+        let Some(Queue { waiting, .. }) = queues.get_mut(&self.key) else { return Vec::new() };
+        let bounds = self.batcher.bounds;
+        let is_late = |waiter: &Waiter<_, _>| waiter.since.elapsed() > bounds.patience;
+        while waiting.front().is_some_and(is_late) {
+            let late = waiting.pop_front().map(|waiter| waiter.tell);
             let _ = late.map(|tell| tell.send(Err(Unanswered::Full)));
         }
-        queue.retain(|waiter| !waiter.tell.is_closed());
-        let count = queue.len().min(self.batcher.most);
-        queue.drain(..count).collect()
+        waiting.retain(|waiter| !waiter.tell.is_closed());
+        let count = waiting.len().div_ceil(bounds.calls).min(bounds.asks);
+        waiting.drain(..count).collect()
     }
 }
 
 impl<K: Clone + Eq + Hash + Plain, Ask: Plain, Answer: Plain> Drop for Turn<K, Ask, Answer> {
     fn drop(&mut self) {
         let mut queues = self.batcher.lock();
-        let nobody_waits = queues.get(&self.key).is_none_or(VecDeque::is_empty);
+        let Some(queue) = queues.get_mut(&self.key) else { return };
         // A turn that nobody took is dropped by a runtime that ends.
         let runtime = tokio::runtime::Handle::try_current().ok().filter(|_| self.is_taken);
-        let Some(runtime) = runtime.filter(|_| !nobody_waits) else {
-            queues.remove(&self.key);
+        let Some(runtime) = runtime.filter(|_| !queue.waiting.is_empty()) else {
+            queue.under_way -= 1;
+            if queue.under_way == 0 {
+                queues.remove(&self.key);
+            }
             return;
         };
         drop(queues);
@@ -181,11 +202,15 @@ mod tests {
         stage_with(bound, Duration::from_secs(5))
     }
 
-    fn stage_with(bound: usize, patience: Duration) -> Stage {
+    fn stage_with(waiting: usize, patience: Duration) -> Stage {
+        stage_of(Bounds { calls: 1, asks: 3, waiting, patience })
+    }
+
+    fn stage_of(bounds: Bounds) -> Stage {
         let (tell, told) = mpsc::unbounded_channel();
         let gate = Arc::new(Semaphore::new(0));
         let through = gate.clone();
-        let batcher = Batcher::new(3, bound, patience, move |_, asks: Vec<u32>| {
+        let batcher = Batcher::new(bounds, move |_, asks: Vec<u32>| {
             let (tell, through) = (tell.clone(), through.clone());
             async move {
                 tell.send(asks.clone()).unwrap();
@@ -222,6 +247,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn calls_under_way_share_what_waits() {
+        let patience = Duration::from_secs(5);
+        let (batcher, mut told, gate) =
+            stage_of(Bounds { calls: 2, asks: 9, waiting: 10, patience });
+        let ask = |ask| {
+            let batcher = batcher.clone();
+            tokio::spawn(async move { batcher.ask(1, ask).await })
+        };
+        let mut asked = vec![ask(1), ask(2)];
+        assert_eq!(told.recv().await.unwrap(), [1]);
+        assert_eq!(told.recv().await.unwrap(), [2]);
+        asked.extend((3..=7).map(ask));
+        while batcher.lock()[&1].waiting.len() < 5 {
+            yield_now().await;
+        }
+        gate.add_permits(1);
+        assert_eq!(told.recv().await.unwrap(), [3, 4, 5]);
+        gate.add_permits(1);
+        assert_eq!(told.recv().await.unwrap(), [6]);
+        gate.add_permits(10);
+        assert_eq!(told.recv().await.unwrap(), [7]);
+        for (answer, number) in asked.into_iter().zip(1..) {
+            assert_eq!(answer.await.unwrap(), Ok(number * 10));
+        }
+        while !batcher.lock().is_empty() {
+            yield_now().await;
+        }
+    }
+
+    #[tokio::test]
     async fn bounded_and_not_held_up_by_who_goes_away() {
         let (batcher, mut told, gate) = stage(2);
         let ask = |ask| {
@@ -231,7 +286,7 @@ mod tests {
         let first = ask(1);
         assert_eq!(told.recv().await.unwrap(), [1]);
         let (leaves, stays) = (ask(2), ask(3));
-        while batcher.lock()[&1].len() < 2 {
+        while batcher.lock()[&1].waiting.len() < 2 {
             yield_now().await;
         }
         assert_eq!(batcher.ask(1, 4).await, Err(Unanswered::Full));
@@ -272,7 +327,7 @@ mod tests {
         let first = ask(1);
         assert_eq!(told.recv().await.unwrap(), [1]);
         let late = ask(2);
-        while batcher.lock()[&1].is_empty() {
+        while batcher.lock()[&1].waiting.is_empty() {
             yield_now().await;
         }
         gate.add_permits(1);
@@ -291,7 +346,7 @@ mod tests {
         let _first = ask(1);
         assert_eq!(runtime.block_on(told.recv()).unwrap(), [1]);
         let _waiting = ask(2);
-        while batcher.lock().get(&1).is_none_or(VecDeque::is_empty) {
+        while batcher.lock().get(&1).is_none_or(|queue| queue.waiting.is_empty()) {
             std::thread::yield_now();
         }
         drop(runtime);

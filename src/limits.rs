@@ -113,6 +113,16 @@ pub const POSTGRES_IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(1
 pub const MAX_TRANSACTION_ATTEMPTS: usize = 5;
 /// Holds that one statement journals before they are answered.
 pub const MAX_HOLDS_PER_STATEMENT: usize = 256;
+/// Transactions of one event's sales that one server has under way; as long as
+/// there are fewer, each sale is made at once, in one of its own.
+pub const SALES_AT_ONCE: usize = 4;
+/// Sales that one transaction makes.
+pub const MAX_SALES_PER_TRANSACTION: usize = 16;
+/// Sales of one event that wait at one server for a transaction.
+pub const MAX_SALES_WAITING: usize = 2_048;
+/// How long a transaction of several sales waits for a row lock of one of them,
+/// before each is made alone.
+pub const GROUP_LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 /// Tries of a Confirm whose answer was lost, before the caller is told so.
 pub const MAX_CONFIRM_ATTEMPTS: usize = 3;
 

@@ -1,5 +1,7 @@
 //! Confirm: sells every item of a hold in one Postgres transaction, or none.
 
+use std::sync::Arc;
+
 use super::{Error, Flows, ended::ended_by, event::LoadedEvent};
 use crate::{
     domain::{
@@ -79,30 +81,31 @@ impl Flows {
         //    answer was lost is made again as the same attempt.
         let order = self.draw_up(event, request, &record).await?;
         let tickets = order.tickets.iter().zip(places(&record));
-        let sale = Sale {
-            event_id,
+        let tickets = tickets.map(|(ticket, place)| SaleTicket {
+            ticket_id: ticket.ticket_id,
+            place,
+            price: ticket.price.micros,
+        });
+        let sale = Arc::new(Sale {
+            event_id: event_id.clone(),
             epoch: event.epoch,
             hold_id: *hold_id,
-            hold: &record,
             order_id: order.order_id,
-            payment_reference: &request.payment_reference,
+            payment_reference: request.payment_reference.clone(),
             total: order.total,
-            tickets: tickets
-                .map(|(ticket, place)| SaleTicket {
-                    ticket_id: ticket.ticket_id,
-                    place,
-                    price: ticket.price.micros,
-                })
-                .collect(),
-        };
+            tickets: tickets.collect(),
+            hold: record,
+        });
         let verdict = match self.sell(&sale).await {
             Ok(verdict) => verdict,
-            Err(ledger::Error::Constraint { constraint, .. }) => {
-                return self.forbidden(event, request, &constraint).await;
-            }
-            #[cfg(feature = "mutant-unfence-after-unknown")]
-            Err(ledger::Error::Unknown(_)) => return self.unfence(event, *hold_id).await,
-            Err(error) => return Err(error.into()),
+            Err(error) => match &*error {
+                ledger::Error::Constraint { constraint, .. } => {
+                    return self.forbidden(event, request, constraint).await;
+                }
+                #[cfg(feature = "mutant-unfence-after-unknown")]
+                ledger::Error::Unknown(_) => return self.unfence(event, *hold_id).await,
+                _ => return Err(error.into()),
+            },
         };
         let (create_time, outbox_id) = match verdict {
             SaleVerdict::Sold { create_time, outbox_id } => (create_time, outbox_id),
@@ -113,8 +116,8 @@ impl Flows {
         // 3. Tell Redis, and with it everybody who watches. The sale is durable
         //    already: what fails here, the outbox repeats.
         let outcome = Outcome::Confirmed(order.order_id);
-        let units = record.units();
-        let ended = Ended { hold_id: *hold_id, outcome, seats: record.seats, units };
+        let (seats, units) = (sale.hold.seats.clone(), sale.hold.units());
+        let ended = Ended { hold_id: *hold_id, outcome, seats, units };
         let told = self.finish(event_id, event.epoch, &[ended]).await;
         failpoint!("confirm:finished");
         if told.is_ok_and(|told| told) {
@@ -140,23 +143,20 @@ impl Flows {
     }
 
     /// One sale, and the same one again where its answer was lost.
-    async fn sell(&self, sale: &Sale<'_>) -> Result<SaleVerdict, ledger::Error> {
+    async fn sell(&self, sale: &Arc<Sale>) -> Result<SaleVerdict, Arc<ledger::Error>> {
+        use ledger::Error::{GivenUp, Race, Unknown};
         let mut attempt = 1;
         loop {
-            match self.ledger.confirm(sale).await {
-                Err(error @ (ledger::Error::Unknown(_) | ledger::Error::Race(_)))
-                    if attempt < MAX_CONFIRM_ATTEMPTS
-                        && !cfg!(feature = "mutant-unfence-after-unknown") =>
-                {
-                    tracing::warn!(hold_id = %sale.hold_id, attempt, %error, "sale is tried again");
-                    attempt += 1;
-                }
-                // Out of reach now, but an attempt before may have gone through.
-                Err(ledger::Error::Unreachable(error)) if attempt > 1 => {
-                    return Err(ledger::Error::Unknown(error));
-                }
+            let error = match self.ledger.confirm(sale.clone()).await {
+                Err(error) if attempt < MAX_CONFIRM_ATTEMPTS => error,
                 result => return result,
+            };
+            let is_worth_it = matches!(&*error, Unknown(_) | GivenUp | Race(_));
+            if !is_worth_it || cfg!(feature = "mutant-unfence-after-unknown") {
+                return Err(error);
             }
+            tracing::warn!(hold_id = %sale.hold_id, attempt, %error, "sale is tried again");
+            attempt += 1;
         }
     }
 

@@ -9,7 +9,7 @@ use super::{
     link::Links,
     script::{Verb, verb},
 };
-use crate::batch::Batcher;
+use crate::batch::{Batcher, Bounds};
 use crate::domain::{
     AreaIndex, Epoch, EventId, HoldId, HoldRecord, HolderId, SeatIndex, SeatStatus,
 };
@@ -72,16 +72,16 @@ pub(super) type HoldBatcher =
 
 pub(super) fn batcher(links: &Arc<Links>) -> Arc<HoldBatcher> {
     let links = links.clone();
-    let patience = REDIS_RESPONSE_TIMEOUT;
-    Batcher::new(
-        MAX_HOLDS_PER_CALL,
-        MAX_HOLDS_WAITING,
-        patience,
-        move |(event_id, epoch), holds| {
-            let links = links.clone();
-            async move { hold_all(&links, &event_id, epoch, holds).await }
-        },
-    )
+    let bounds = Bounds {
+        calls: 1,
+        asks: MAX_HOLDS_PER_CALL,
+        waiting: MAX_HOLDS_WAITING,
+        patience: REDIS_RESPONSE_TIMEOUT,
+    };
+    Batcher::new(bounds, move |(event_id, epoch), holds| {
+        let links = links.clone();
+        async move { hold_all(&links, &event_id, epoch, holds).await }
+    })
 }
 
 async fn hold_all(

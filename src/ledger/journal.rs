@@ -12,7 +12,7 @@ use super::{
     outcomes::outcome_from_row,
     session::{Params, one_query},
 };
-use crate::batch::Batcher;
+use crate::batch::{Batcher, Bounds};
 use crate::domain::{
     AreaHolding, AreaIndex, Epoch, EventId, HoldId, HoldRecord, HoldState, Outcome, Position,
     Refusal, SeatIndex,
@@ -142,28 +142,28 @@ pub(super) type JournalBatcher =
 
 pub(super) fn batcher(pool: &Pool) -> Arc<JournalBatcher> {
     let pool = pool.clone();
-    let patience = POSTGRES_STATEMENT_TIMEOUT;
-    Batcher::new(
-        MAX_HOLDS_PER_STATEMENT,
-        MAX_HOLDS_WAITING,
-        patience,
-        move |(event_id, epoch), holds| {
-            let pool = pool.clone();
-            async move {
-                let ids: Vec<_> = holds.iter().map(|(hold_id, _): &(HoldId, _)| *hold_id).collect();
-                match journal_holds(&pool, &event_id, epoch, holds).await.map_err(Arc::new) {
-                    Ok(Some(used)) => {
-                        let is_used = |id: &HoldId| used.contains(&id.0);
-                        let journaled =
-                            |id| if is_used(id) { Journaled::Used } else { Journaled::Written };
-                        ids.iter().map(|id| Ok(journaled(id))).collect()
-                    }
-                    Ok(None) => vec![Ok(Journaled::Fenced); ids.len()],
-                    Err(error) => vec![Err(error); ids.len()],
+    let bounds = Bounds {
+        calls: 1,
+        asks: MAX_HOLDS_PER_STATEMENT,
+        waiting: MAX_HOLDS_WAITING,
+        patience: POSTGRES_STATEMENT_TIMEOUT,
+    };
+    Batcher::new(bounds, move |(event_id, epoch), holds| {
+        let pool = pool.clone();
+        async move {
+            let ids: Vec<_> = holds.iter().map(|(hold_id, _): &(HoldId, _)| *hold_id).collect();
+            match journal_holds(&pool, &event_id, epoch, holds).await.map_err(Arc::new) {
+                Ok(Some(used)) => {
+                    let is_used = |id: &HoldId| used.contains(&id.0);
+                    let journaled =
+                        |id| if is_used(id) { Journaled::Used } else { Journaled::Written };
+                    ids.iter().map(|id| Ok(journaled(id))).collect()
                 }
+                Ok(None) => vec![Ok(Journaled::Fenced); ids.len()],
+                Err(error) => vec![Err(error); ids.len()],
             }
-        },
-    )
+        }
+    })
 }
 
 /// Journals holds; answers which ids were used before, or `None` where the

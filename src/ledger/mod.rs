@@ -33,6 +33,7 @@ pub use session::{RebuildLock, Settings};
 
 use std::sync::Arc;
 
+use confirm::SaleBatcher;
 use journal::JournalBatcher;
 
 /// The way to Postgres: a pool whose sessions give up in bounded time.
@@ -42,4 +43,6 @@ pub struct Ledger {
     probes: deadpool_postgres::Pool,
     /// Holds that are to be journaled at the same time.
     journal_batcher: Arc<JournalBatcher>,
+    /// Sales of one event that are to be made at the same time.
+    sale_batcher: Arc<SaleBatcher>,
 }

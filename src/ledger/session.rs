@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use deadpool_postgres::{Object, Pool, Runtime, Timeouts, Transaction};
+use futures_util::future::{join_all, join3};
 use scoped_futures::ScopedBoxFuture;
 use secrecy::SecretString;
 use tokio::time::timeout;
 use tokio_postgres::{IsolationLevel, Row, types::ToSql};
 
-use super::{Error, Ledger, journal, server::Server};
+use super::{Error, Ledger, confirm, journal, server::Server};
 use crate::domain::EventId;
 use crate::limits::{
-    MAX_TRANSACTION_ATTEMPTS, POSTGRES_CONNECT_TIMEOUT, POSTGRES_IDLE_IN_TRANSACTION_TIMEOUT,
-    POSTGRES_LOCK_TIMEOUT, POSTGRES_STATEMENT_TIMEOUT, POSTGRES_WAIT_TIMEOUT,
+    GROUP_LOCK_TIMEOUT, MAX_TRANSACTION_ATTEMPTS, POSTGRES_CONNECT_TIMEOUT,
+    POSTGRES_IDLE_IN_TRANSACTION_TIMEOUT, POSTGRES_LOCK_TIMEOUT, POSTGRES_STATEMENT_TIMEOUT,
+    POSTGRES_WAIT_TIMEOUT,
 };
 
 /// How to reach Postgres.
@@ -52,7 +54,8 @@ impl Ledger {
             .connect_timeout(POSTGRES_CONNECT_TIMEOUT)
             .tcp_user_timeout(ANSWER_TIMEOUT);
         let (probes, pool) = (pool(&server, 1)?, pool(&server, settings.pool_size)?);
-        Ok(Self { journal_batcher: journal::batcher(&pool), pool, probes })
+        let (journal_batcher, sale_batcher) = (journal::batcher(&pool), confirm::batcher(&pool));
+        Ok(Self { pool, probes, journal_batcher, sale_batcher })
     }
 
     /// Ends the sessions that nobody uses, and opens no more.
@@ -201,6 +204,37 @@ pub(super) async fn one_query(
     let result = timeout(ANSWER_TIMEOUT, answer).await;
     let result = result.map_err(|elapsed| Error::Unknown(elapsed.into()));
     give_back(client, result.and_then(|rows| Ok(rows?)))
+}
+
+/// Runs statements in one transaction, all sent at once: one way there and back,
+/// and one commit. None of them waits for a lock for longer than
+/// [`GROUP_LOCK_TIMEOUT`], so that others do not wait with it.
+pub(super) async fn one_tx(
+    client: Object,
+    statements: &[(&str, Params<'_>)],
+) -> Result<Vec<Vec<Row>>, Error> {
+    let begin = format!("BEGIN; SET LOCAL lock_timeout = {}", GROUP_LOCK_TIMEOUT.as_millis());
+    let answer = Box::pin(async {
+        let mut prepared = Vec::with_capacity(statements.len());
+        for (sql, _) in statements {
+            #[cfg(feature = "mutants")]
+            let sql = &*crate::mutants::patched(sql);
+            prepared.push(client.prepare_cached(sql).await?);
+        }
+        let queries = prepared.iter().zip(statements);
+        let queries = queries.map(|(statement, (_, params))| client.query(statement, params));
+        // Sent in this order. After a failure Postgres takes the rest for failed,
+        // and the commit for a rollback.
+        let (begun, answers, committed) =
+            join3(client.batch_execute(&begin), join_all(queries), client.batch_execute("COMMIT"))
+                .await;
+        begun?;
+        let answers = answers.into_iter().collect::<Result<_, _>>()?;
+        committed?;
+        Ok(answers)
+    });
+    let result = timeout(ANSWER_TIMEOUT, answer).await;
+    give_back(client, result.unwrap_or_else(|elapsed| Err(Error::Unknown(elapsed.into()))))
 }
 
 /// Puts a session back, unless it still may be at work, or its server cannot be

@@ -21,6 +21,7 @@ mod bad_requests;
 mod block_seats;
 mod cluster;
 mod confirm;
+mod confirm_together;
 mod contention;
 mod create_event;
 mod dev;

@@ -1,0 +1,119 @@
+//! Sales that wait for others share a transaction, and nothing else.
+
+use futures_util::future::join_all;
+use holdfast::proto::{Hold, HoldState, Order, SeatStatus};
+use tonic::{Code, Status};
+
+use crate::support::{EVENT, Stage, code_and_reason, eventually, floor, hold_request};
+
+/// A hold for each of so many seats, each with a unit of the floor.
+async fn holds(stage: &Stage, count: usize) -> Vec<Hold> {
+    let mut holds = Vec::new();
+    for n in 0..count {
+        let seat = format!("{}-{}", char::from(b'A' + (n / 10) as u8), n % 10 + 1);
+        let mut request = hold_request("ann", &[&seat]);
+        request.areas = floor(1);
+        holds.push(stage.server.hold(request).await.unwrap());
+    }
+    holds
+}
+
+/// Confirms all while the event's row is locked, so that they wait for each other.
+async fn confirm_together(stage: &Stage, holds: &[Hold]) -> Vec<Result<Order, Status>> {
+    let mut operator = stage.stores.postgres().await;
+    let lock = operator.transaction().await.unwrap();
+    let sql = "SELECT FROM events WHERE event_id = $1 FOR NO KEY UPDATE";
+    lock.query_one(sql, &[&EVENT]).await.unwrap();
+    let confirms = holds.iter().enumerate();
+    let confirms =
+        confirms.map(|(n, hold)| async move { stage.server.confirm(hold, &pay(n)).await });
+    let unlock = async {
+        for hold in holds {
+            eventually("its Confirm is under way", async || {
+                let hold = stage.server.get_hold(EVENT, &hold.hold_id).await.unwrap();
+                (hold.state() == HoldState::Confirming).then_some(())
+            })
+            .await;
+        }
+        lock.commit().await.unwrap();
+    };
+    let (sold, ()) = tokio::join!(join_all(confirms), unlock);
+    sold
+}
+
+fn pay(n: usize) -> String {
+    format!("pay-{n}")
+}
+
+/// How many orders there are, and by how many transactions.
+async fn orders(stage: &Stage) -> (i64, i64) {
+    const COUNT: &str = "SELECT count(*), count(DISTINCT xmin::text) FROM orders";
+    let row = stage.stores.postgres().await.query_one(COUNT, &[]).await.unwrap();
+    (row.get(0), row.get(1))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sales_that_wait_share_a_transaction() {
+    let stage = Stage::new().await;
+    let holds = holds(&stage, 40).await;
+    let sold = confirm_together(&stage, &holds).await;
+    for ((n, hold), order) in holds.iter().enumerate().zip(&sold) {
+        let order = order.as_ref().unwrap();
+        assert_eq!((&order.hold_id, &order.payment_reference), (&hold.hold_id, &pay(n)));
+        assert_eq!(stage.server.confirm(hold, &pay(n)).await.unwrap(), *order);
+    }
+    let (orders, transactions) = orders(&stage).await;
+    assert_eq!(orders, 40);
+    assert!(transactions < orders, "each in a transaction of its own");
+    let house = stage.server.house().await;
+    assert_eq!(house.count(SeatStatus::Sold), 40);
+    assert_eq!(house.areas["floor"], 60);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn none_fails_with_another() {
+    let stage = Stage::new().await;
+    let holds = holds(&stage, 40).await;
+    // One payment has paid for something else, and one seat has been sold by hand.
+    stage.server.confirm(&holds[0], &pay(7)).await.unwrap();
+    let insert = "INSERT INTO tickets (ticket_id, order_id, event_id, seat_index, price_micros)
+        SELECT gen_random_uuid(), order_id, event_id, 20, 1 FROM orders";
+    stage.stores.postgres().await.execute(insert, &[]).await.unwrap();
+
+    let sold = confirm_together(&stage, &holds[1..]).await;
+    for (n, sold) in sold.into_iter().enumerate() {
+        match n {
+            7 => {
+                let told = code_and_reason(sold);
+                assert_eq!(told, (Code::AlreadyExists, "PAYMENT_REFERENCE_USED".into()));
+            }
+            19 => assert_eq!(code_and_reason(sold).1, "HOLD_LOST"),
+            _ => _ = sold.unwrap(),
+        }
+    }
+    assert_eq!(orders(&stage).await.0, 38);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn none_waits_long_for_another() {
+    let stage = Stage::new().await;
+    let holds = holds(&stage, 40).await;
+    // Somebody is about to decide on one of them, and does not come to an end.
+    let mut other = stage.stores.postgres().await;
+    let undecided = other.transaction().await.unwrap();
+    let insert = "INSERT INTO hold_outcomes (event_id, hold_id, outcome)
+        VALUES ($1, $2::text::uuid, 'lost')";
+    undecided.execute(insert, &[&EVENT, &holds[39].hold_id]).await.unwrap();
+
+    let confirms = confirm_together(&stage, &holds);
+    let decide = async {
+        eventually("all others are sold", async || (orders(&stage).await.0 == 39).then_some(()))
+            .await;
+        undecided.rollback().await.unwrap();
+    };
+    let (sold, ()) = tokio::join!(confirms, decide);
+    for order in sold {
+        order.unwrap();
+    }
+    assert_eq!(orders(&stage).await.0, 40);
+}
