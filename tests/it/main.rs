@@ -37,6 +37,7 @@ mod house;
 mod journal_holds;
 mod list_events;
 mod load_event;
+mod load_once;
 mod model;
 mod outbox;
 mod redis_access;
