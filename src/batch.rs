@@ -9,7 +9,7 @@ use std::{
     collections::{HashMap, VecDeque},
     future::Future,
     hash::Hash,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -25,6 +25,30 @@ pub enum Unanswered {
     /// The call was given up; it may have been made.
     #[error("the call was given up")]
     GivenUp,
+}
+
+/// Somebody who waits for an answer, for as long as this is not dropped.
+#[derive(Debug, Default)]
+pub struct Caller(Arc<()>);
+
+impl Caller {
+    /// For whoever does the work.
+    pub fn watch(&self) -> CallerWatch {
+        CallerWatch(Some(Arc::downgrade(&self.0)))
+    }
+}
+
+/// Whether it still makes sense to begin what somebody has asked for.
+#[derive(Debug, Clone)]
+pub struct CallerWatch(Option<Weak<()>>);
+
+impl CallerWatch {
+    /// For what is to be done in any case.
+    pub const STAYS: Self = Self(None);
+
+    fn is_gone(&self) -> bool {
+        self.0.as_ref().is_some_and(|caller| caller.strong_count() == 0)
+    }
 }
 
 /// What a key and those who can be asked for it need to be.
@@ -66,6 +90,7 @@ struct Queue<Ask, Answer> {
 
 struct Waiter<Ask, Answer> {
     ask: Ask,
+    caller: CallerWatch,
     since: Instant,
     tell: oneshot::Sender<Result<Answer, Unanswered>>,
 }
@@ -79,11 +104,17 @@ impl<K: Clone + Eq + Hash + Plain, Ask: Plain, Answer: Plain> Batcher<K, Ask, An
         Arc::new(Self { queues: Mutex::default(), call, bounds })
     }
 
-    /// Asks, in a call that may carry what others ask of the same key.
+    /// Asks, in a call that may carry what others ask of the same key; not any
+    /// more where its caller has gone away before that call begins.
     ///
     /// # Errors
     /// [`Unanswered`].
-    pub async fn ask(self: &Arc<Self>, key: K, ask: Ask) -> Result<Answer, Unanswered> {
+    pub async fn ask(
+        self: &Arc<Self>,
+        key: K,
+        ask: Ask,
+        caller: CallerWatch,
+    ) -> Result<Answer, Unanswered> {
         let wait = {
             let mut queues = self.lock();
             match queues.get_mut(&key) {
@@ -101,7 +132,7 @@ impl<K: Clone + Eq + Hash + Plain, Ask: Plain, Answer: Plain> Batcher<K, Ask, An
                 }
                 Some(queue) => {
                     let (tell, answer) = oneshot::channel();
-                    queue.waiting.push_back(Waiter { ask, since: Instant::now(), tell });
+                    queue.waiting.push_back(Waiter { ask, caller, since: Instant::now(), tell });
                     Ok(answer)
                 }
             }
@@ -161,7 +192,7 @@ impl<K: Clone + Eq + Hash + Plain, Ask: Plain, Answer: Plain> Turn<K, Ask, Answe
             let late = waiting.pop_front().map(|waiter| waiter.tell);
             let _ = late.map(|tell| tell.send(Err(Unanswered::Full)));
         }
-        waiting.retain(|waiter| !waiter.tell.is_closed());
+        waiting.retain(|waiter| !waiter.tell.is_closed() && !waiter.caller.is_gone());
         let count = waiting.len().div_ceil(bounds.calls).min(bounds.asks);
         waiting.drain(..count).collect()
     }
@@ -187,169 +218,4 @@ impl<K: Clone + Eq + Hash + Plain, Ask: Plain, Answer: Plain> Drop for Turn<K, A
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::{
-        sync::{Semaphore, mpsc},
-        task::yield_now,
-    };
-
-    use super::*;
-
-    type Stage = (Arc<Batcher<u8, u32, u32>>, mpsc::UnboundedReceiver<Vec<u32>>, Arc<Semaphore>);
-
-    /// A batcher whose calls tell what they carry, and wait to be let through.
-    fn stage(bound: usize) -> Stage {
-        stage_with(bound, Duration::from_secs(5))
-    }
-
-    fn stage_with(waiting: usize, patience: Duration) -> Stage {
-        stage_of(Bounds { calls: 1, asks: 3, waiting, patience })
-    }
-
-    fn stage_of(bounds: Bounds) -> Stage {
-        let (tell, told) = mpsc::unbounded_channel();
-        let gate = Arc::new(Semaphore::new(0));
-        let through = gate.clone();
-        let batcher = Batcher::new(bounds, move |_, asks: Vec<u32>| {
-            let (tell, through) = (tell.clone(), through.clone());
-            async move {
-                tell.send(asks.clone()).unwrap();
-                through.acquire().await.unwrap().forget();
-                assert!(!asks.contains(&666), "a call that fails");
-                asks.into_iter().map(|ask| ask * 10).collect()
-            }
-        });
-        (batcher, told, gate)
-    }
-
-    #[tokio::test]
-    async fn what_is_asked_meanwhile_is_the_next_call() {
-        let (batcher, mut told, gate) = stage(10);
-        let ask = |key, ask| {
-            let batcher = batcher.clone();
-            tokio::spawn(async move { batcher.ask(key, ask).await })
-        };
-        let mut asked = vec![ask(1, 1)];
-        assert_eq!(told.recv().await.unwrap(), [1]);
-        asked.extend((2..=6).map(|number| ask(1, number)));
-        // Another key waits for nobody.
-        asked.push(ask(2, 7));
-        assert_eq!(told.recv().await.unwrap(), [7]);
-        gate.add_permits(10);
-        assert_eq!(told.recv().await.unwrap(), [2, 3, 4]);
-        assert_eq!(told.recv().await.unwrap(), [5, 6]);
-        for (answer, number) in asked.into_iter().zip(1..) {
-            assert_eq!(answer.await.unwrap(), Ok(number * 10));
-        }
-        while !batcher.lock().is_empty() {
-            yield_now().await;
-        }
-    }
-
-    #[tokio::test]
-    async fn calls_under_way_share_what_waits() {
-        let patience = Duration::from_secs(5);
-        let (batcher, mut told, gate) =
-            stage_of(Bounds { calls: 2, asks: 9, waiting: 10, patience });
-        let ask = |ask| {
-            let batcher = batcher.clone();
-            tokio::spawn(async move { batcher.ask(1, ask).await })
-        };
-        let mut asked = vec![ask(1), ask(2)];
-        assert_eq!(told.recv().await.unwrap(), [1]);
-        assert_eq!(told.recv().await.unwrap(), [2]);
-        asked.extend((3..=7).map(ask));
-        while batcher.lock()[&1].waiting.len() < 5 {
-            yield_now().await;
-        }
-        gate.add_permits(1);
-        assert_eq!(told.recv().await.unwrap(), [3, 4, 5]);
-        gate.add_permits(1);
-        assert_eq!(told.recv().await.unwrap(), [6]);
-        gate.add_permits(10);
-        assert_eq!(told.recv().await.unwrap(), [7]);
-        for (answer, number) in asked.into_iter().zip(1..) {
-            assert_eq!(answer.await.unwrap(), Ok(number * 10));
-        }
-        while !batcher.lock().is_empty() {
-            yield_now().await;
-        }
-    }
-
-    #[tokio::test]
-    async fn bounded_and_not_held_up_by_who_goes_away() {
-        let (batcher, mut told, gate) = stage(2);
-        let ask = |ask| {
-            let batcher = batcher.clone();
-            tokio::spawn(async move { batcher.ask(1, ask).await })
-        };
-        let first = ask(1);
-        assert_eq!(told.recv().await.unwrap(), [1]);
-        let (leaves, stays) = (ask(2), ask(3));
-        while batcher.lock()[&1].waiting.len() < 2 {
-            yield_now().await;
-        }
-        assert_eq!(batcher.ask(1, 4).await, Err(Unanswered::Full));
-        // One that waits goes away, then the one that makes the call.
-        leaves.abort();
-        let _ = leaves.await;
-        first.abort();
-        assert_eq!(told.recv().await.unwrap(), [3]);
-        gate.add_permits(1);
-        assert_eq!(stays.await.unwrap(), Ok(30));
-    }
-
-    #[tokio::test]
-    async fn a_call_that_fails_leaves_nobody_waiting() {
-        let (batcher, mut told, gate) = stage(10);
-        let ask = |ask| {
-            let batcher = batcher.clone();
-            tokio::spawn(async move { batcher.ask(1, ask).await })
-        };
-        let first = ask(1);
-        assert_eq!(told.recv().await.unwrap(), [1]);
-        let (bad, with_it) = (ask(666), ask(2));
-        gate.add_permits(2);
-        assert_eq!(first.await.unwrap(), Ok(10));
-        assert_eq!(bad.await.unwrap(), Err(Unanswered::GivenUp));
-        assert_eq!(with_it.await.unwrap(), Err(Unanswered::GivenUp));
-        gate.add_permits(1);
-        assert_eq!(ask(3).await.unwrap(), Ok(30));
-    }
-
-    #[tokio::test]
-    async fn who_has_waited_for_too_long_is_not_asked_any_more() {
-        let (batcher, mut told, gate) = stage_with(10, Duration::ZERO);
-        let ask = |ask| {
-            let batcher = batcher.clone();
-            tokio::spawn(async move { batcher.ask(1, ask).await })
-        };
-        let first = ask(1);
-        assert_eq!(told.recv().await.unwrap(), [1]);
-        let late = ask(2);
-        while batcher.lock()[&1].waiting.is_empty() {
-            yield_now().await;
-        }
-        gate.add_permits(1);
-        assert_eq!(first.await.unwrap(), Ok(10));
-        assert_eq!(late.await.unwrap(), Err(Unanswered::Full));
-    }
-
-    #[test]
-    fn a_runtime_that_ends_leaves_nobody_waiting() {
-        let (batcher, mut told, _gate) = stage(10);
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let ask = |ask| {
-            let batcher = batcher.clone();
-            runtime.spawn(async move { batcher.ask(1, ask).await })
-        };
-        let _first = ask(1);
-        assert_eq!(runtime.block_on(told.recv()).unwrap(), [1]);
-        let _waiting = ask(2);
-        while batcher.lock().get(&1).is_none_or(|queue| queue.waiting.is_empty()) {
-            std::thread::yield_now();
-        }
-        drop(runtime);
-        assert!(batcher.lock().is_empty());
-    }
-}
+mod tests;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Error, Flows, event::LoadedEvent};
 use crate::{
+    batch::CallerWatch,
     domain::{
         AreaId, EventId, EventState, Hold, HoldId, HoldRecord, HoldState, HolderId, Refusal,
         SeatId, Shortage, UnitLimit, fingerprint,
@@ -28,7 +29,12 @@ pub struct HoldRequest {
 
 impl Flows {
     /// Makes the hold, or answers the one that the same request made before.
-    pub async fn hold(self: &Arc<Self>, request: HoldRequest) -> Result<Hold, Error> {
+    /// It is not made where its caller goes away before it is begun.
+    pub async fn hold(
+        self: &Arc<Self>,
+        request: HoldRequest,
+        caller: CallerWatch,
+    ) -> Result<Hold, Error> {
         let HoldRequest { event_id, holder_id, hold_id, seat_ids, areas, ttl_ms } = &request;
         // 1. The numbers of the seats and areas. What the chart does not have is
         //    told before anything is touched.
@@ -47,7 +53,9 @@ impl Flows {
         for attempt in 0..MAX_EPOCH_ATTEMPTS {
             // 2. One script checks everything, takes everything and writes the log.
             let (event, reply) = self
-                .on_event(event_id, |epoch| self.holds.hold(event_id, epoch, args.clone()))
+                .on_event(event_id, |epoch| {
+                    self.holds.hold(event_id, epoch, args.clone(), caller.clone())
+                })
                 .await
                 .map_err(|error| error.after(attempt))?;
             match reply {

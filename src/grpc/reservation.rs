@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 
 use super::{decode, encode, status};
 use crate::{
-    flow::{Error, Flows, SeatStream},
+    flow::{Caller, Error, Flows, SeatStream},
     proto::{self, reservation_service_server::ReservationService},
     telemetry,
 };
@@ -25,8 +25,10 @@ type Answer<T> = Result<Response<T>, Status>;
 impl ReservationService for Reservations {
     async fn hold(&self, request: Request<proto::HoldRequest>) -> Answer<proto::HoldResponse> {
         let request = decode::hold(request.get_ref())?;
-        let flows = self.flows.clone();
-        let held = self.flows.carry_through(async move { flows.hold(request).await }).await;
+        // It goes with this call, where that is given up.
+        let caller = Caller::default();
+        let (flows, watch) = (self.flows.clone(), caller.watch());
+        let held = self.flows.carry_through(async move { flows.hold(request, watch).await }).await;
         let hold = Some(encode::hold(held?));
         Ok(Response::new(proto::HoldResponse { hold }))
     }

@@ -1,12 +1,18 @@
 //! Everybody wants the same row.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use futures_util::future::join_all;
 use holdfast::proto::SeatStatus;
-use tonic::Code;
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
+use tonic::{Code, Request};
 
-use crate::support::{EVENT, Stage, eventually, hold_request, refusal};
+use crate::support::{
+    EVENT, OwnStores, Server, Stage, eventually, hold_request, refusal, small_event,
+};
 
 const CLIENTS: usize = 64;
 const HOLDS: usize = 10_000;
@@ -80,4 +86,30 @@ async fn sixty_four_clients_fight_for_a_hundred_seats() {
     })
     .await;
     assert_eq!(journaled, owners);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_that_nobody_waits_for_any_more_is_not_begun() {
+    let own = OwnStores::start().await;
+    let server = Server::start(&own.stores()).await;
+    server.create_event(small_event(EVENT)).await.unwrap();
+    server.hold(hold_request("ann", &["J-10"])).await.unwrap();
+
+    // One of these is under way when Redis stops to answer, the others wait for it.
+    let redis = Pid::from_raw(i32::try_from(own.redis.pid()).unwrap());
+    killpg(redis, Signal::SIGSTOP).unwrap();
+    let calls = (0..50).map(|n| {
+        let seat = format!("{}-{}", char::from(b'A' + (n / 10) as u8), n % 10 + 1);
+        let mut request = Request::new(hold_request("ann", &[&seat]));
+        request.set_timeout(Duration::from_millis(300));
+        let mut client = server.reservations.clone();
+        async move { client.hold(request).await.unwrap_err() }
+    });
+    join_all(calls).await;
+    killpg(redis, Signal::SIGCONT).unwrap();
+
+    // Whoever comes after them is served after them.
+    let last = hold_request("bob", &["J-9"]);
+    eventually("a hold", async || server.hold(last.clone()).await.ok()).await;
+    assert_eq!(server.house().await.count(SeatStatus::Held), 3);
 }

@@ -35,7 +35,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
     ("grpc", &["flow", "domain", "proto", "telemetry"]),
     ("http", &["failpoint", "health", "telemetry"]),
     ("jobs", &["flow", "domain", "health", "telemetry"]),
-    ("flow", &["domain", "failpoint", "holds", "ledger", "feed"]),
+    ("flow", &["batch", "domain", "failpoint", "holds", "ledger", "feed"]),
     ("feed", &["domain", "holds"]),
     ("holds", &["batch", "domain", "mutants"]),
     ("ledger", &["batch", "domain", "mutants"]),

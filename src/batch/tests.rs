@@ -1,0 +1,185 @@
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::yield_now,
+};
+
+use super::*;
+
+type Stage = (Arc<Batcher<u8, u32, u32>>, mpsc::UnboundedReceiver<Vec<u32>>, Arc<Semaphore>);
+
+/// A batcher whose calls tell what they carry, and wait to be let through.
+fn stage(bound: usize) -> Stage {
+    stage_with(bound, Duration::from_secs(5))
+}
+
+fn stage_with(waiting: usize, patience: Duration) -> Stage {
+    stage_of(Bounds { calls: 1, asks: 3, waiting, patience })
+}
+
+fn stage_of(bounds: Bounds) -> Stage {
+    let (tell, told) = mpsc::unbounded_channel();
+    let gate = Arc::new(Semaphore::new(0));
+    let through = gate.clone();
+    let batcher = Batcher::new(bounds, move |_, asks: Vec<u32>| {
+        let (tell, through) = (tell.clone(), through.clone());
+        async move {
+            tell.send(asks.clone()).unwrap();
+            through.acquire().await.unwrap().forget();
+            assert!(!asks.contains(&666), "a call that fails");
+            asks.into_iter().map(|ask| ask * 10).collect()
+        }
+    });
+    (batcher, told, gate)
+}
+
+#[tokio::test]
+async fn what_is_asked_meanwhile_is_the_next_call() {
+    let (batcher, mut told, gate) = stage(10);
+    let ask = |key, ask| {
+        let batcher = batcher.clone();
+        tokio::spawn(async move { batcher.ask(key, ask, CallerWatch::STAYS).await })
+    };
+    let mut asked = vec![ask(1, 1)];
+    assert_eq!(told.recv().await.unwrap(), [1]);
+    asked.extend((2..=6).map(|number| ask(1, number)));
+    // Another key waits for nobody.
+    asked.push(ask(2, 7));
+    assert_eq!(told.recv().await.unwrap(), [7]);
+    gate.add_permits(10);
+    assert_eq!(told.recv().await.unwrap(), [2, 3, 4]);
+    assert_eq!(told.recv().await.unwrap(), [5, 6]);
+    for (answer, number) in asked.into_iter().zip(1..) {
+        assert_eq!(answer.await.unwrap(), Ok(number * 10));
+    }
+    while !batcher.lock().is_empty() {
+        yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn calls_under_way_share_what_waits() {
+    let patience = Duration::from_secs(5);
+    let (batcher, mut told, gate) = stage_of(Bounds { calls: 2, asks: 9, waiting: 10, patience });
+    let ask = |ask| {
+        let batcher = batcher.clone();
+        tokio::spawn(async move { batcher.ask(1, ask, CallerWatch::STAYS).await })
+    };
+    let mut asked = vec![ask(1), ask(2)];
+    assert_eq!(told.recv().await.unwrap(), [1]);
+    assert_eq!(told.recv().await.unwrap(), [2]);
+    asked.extend((3..=7).map(ask));
+    while batcher.lock()[&1].waiting.len() < 5 {
+        yield_now().await;
+    }
+    gate.add_permits(1);
+    assert_eq!(told.recv().await.unwrap(), [3, 4, 5]);
+    gate.add_permits(1);
+    assert_eq!(told.recv().await.unwrap(), [6]);
+    gate.add_permits(10);
+    assert_eq!(told.recv().await.unwrap(), [7]);
+    for (answer, number) in asked.into_iter().zip(1..) {
+        assert_eq!(answer.await.unwrap(), Ok(number * 10));
+    }
+    while !batcher.lock().is_empty() {
+        yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn bounded_and_not_held_up_by_who_goes_away() {
+    let (batcher, mut told, gate) = stage(2);
+    let ask = |ask| {
+        let batcher = batcher.clone();
+        tokio::spawn(async move { batcher.ask(1, ask, CallerWatch::STAYS).await })
+    };
+    let first = ask(1);
+    assert_eq!(told.recv().await.unwrap(), [1]);
+    let (leaves, stays) = (ask(2), ask(3));
+    while batcher.lock()[&1].waiting.len() < 2 {
+        yield_now().await;
+    }
+    assert_eq!(batcher.ask(1, 4, CallerWatch::STAYS).await, Err(Unanswered::Full));
+    // One that waits goes away, then the one that makes the call.
+    leaves.abort();
+    let _ = leaves.await;
+    first.abort();
+    assert_eq!(told.recv().await.unwrap(), [3]);
+    gate.add_permits(1);
+    assert_eq!(stays.await.unwrap(), Ok(30));
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_is_not_begun() {
+    let (batcher, mut told, gate) = stage(10);
+    let ask = |ask, caller: &Caller| {
+        let (batcher, watch) = (batcher.clone(), caller.watch());
+        tokio::spawn(async move { batcher.ask(1, ask, watch).await })
+    };
+    let (leaves, stays) = (Caller::default(), Caller::default());
+    let first = ask(1, &stays);
+    assert_eq!(told.recv().await.unwrap(), [1]);
+    let (given_up, waits) = (ask(2, &leaves), ask(3, &stays));
+    while batcher.lock()[&1].waiting.len() < 2 {
+        yield_now().await;
+    }
+    drop(leaves);
+    gate.add_permits(2);
+    assert_eq!(first.await.unwrap(), Ok(10));
+    assert_eq!(told.recv().await.unwrap(), [3]);
+    assert_eq!(waits.await.unwrap(), Ok(30));
+    assert_eq!(given_up.await.unwrap(), Err(Unanswered::GivenUp));
+}
+
+#[tokio::test]
+async fn a_call_that_fails_leaves_nobody_waiting() {
+    let (batcher, mut told, gate) = stage(10);
+    let ask = |ask| {
+        let batcher = batcher.clone();
+        tokio::spawn(async move { batcher.ask(1, ask, CallerWatch::STAYS).await })
+    };
+    let first = ask(1);
+    assert_eq!(told.recv().await.unwrap(), [1]);
+    let (bad, with_it) = (ask(666), ask(2));
+    gate.add_permits(2);
+    assert_eq!(first.await.unwrap(), Ok(10));
+    assert_eq!(bad.await.unwrap(), Err(Unanswered::GivenUp));
+    assert_eq!(with_it.await.unwrap(), Err(Unanswered::GivenUp));
+    gate.add_permits(1);
+    assert_eq!(ask(3).await.unwrap(), Ok(30));
+}
+
+#[tokio::test]
+async fn who_has_waited_for_too_long_is_not_asked_any_more() {
+    let (batcher, mut told, gate) = stage_with(10, Duration::ZERO);
+    let ask = |ask| {
+        let batcher = batcher.clone();
+        tokio::spawn(async move { batcher.ask(1, ask, CallerWatch::STAYS).await })
+    };
+    let first = ask(1);
+    assert_eq!(told.recv().await.unwrap(), [1]);
+    let late = ask(2);
+    while batcher.lock()[&1].waiting.is_empty() {
+        yield_now().await;
+    }
+    gate.add_permits(1);
+    assert_eq!(first.await.unwrap(), Ok(10));
+    assert_eq!(late.await.unwrap(), Err(Unanswered::Full));
+}
+
+#[test]
+fn a_runtime_that_ends_leaves_nobody_waiting() {
+    let (batcher, mut told, _gate) = stage(10);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let ask = |ask| {
+        let batcher = batcher.clone();
+        runtime.spawn(async move { batcher.ask(1, ask, CallerWatch::STAYS).await })
+    };
+    let _first = ask(1);
+    assert_eq!(runtime.block_on(told.recv()).unwrap(), [1]);
+    let _waiting = ask(2);
+    while batcher.lock().get(&1).is_none_or(|queue| queue.waiting.is_empty()) {
+        std::thread::yield_now();
+    }
+    drop(runtime);
+    assert!(batcher.lock().is_empty());
+}
