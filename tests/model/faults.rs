@@ -23,6 +23,9 @@ impl World {
                 }
             }
         }
+        if self.left.flushes > 0 {
+            steps.push(Step::Flush);
+        }
         if self.deposed.is_some() {
             steps.push(Step::DeposedEnds);
         }
@@ -41,6 +44,11 @@ impl World {
             Step::Empty => {
                 self.another_redis(None);
                 self.lost(with);
+            }
+            Step::Flush => {
+                self.left.flushes -= 1;
+                self.redis.event = None;
+                self.forget_promises(with);
             }
             Step::RollBack => {
                 let saved = self.saved.take();
@@ -75,14 +83,17 @@ impl World {
         std::mem::replace(&mut self.redis, new)
     }
 
-    /// A FAST hold is promised only while Redis keeps its state.
     fn lost(&mut self, with: &Protocol) {
         self.left.losses -= 1;
-        if with.durability == Durability::Fast {
-            self.promised = [None; HOLDS];
-        }
+        self.forget_promises(with);
         if self.left.losses == 0 {
             self.saved = None;
+        }
+    }
+    /// A FAST hold is promised only while Redis keeps its state.
+    fn forget_promises(&mut self, with: &Protocol) {
+        if with.durability == Durability::Fast {
+            self.promised = [None; HOLDS];
         }
     }
 }

@@ -154,16 +154,17 @@ impl World {
                     return None;
                 }
                 let event = self.postgres.begin_epoch(with, incarnation, clock);
-                Some(Load::Build { link, incarnation, event })
+                Some(Load::Build { link, incarnation, event, sent: false })
             }
-            Load::Build { link, incarnation, event } => {
+            Load::Build { link, incarnation, event, sent } => {
                 let guarded = with.guards(Mutant::NoIncarnationCheck);
                 let redis = self.server_mut(link)?;
                 let is_same = redis.incarnation == incarnation || !guarded;
                 if is_same && redis.event.as_ref().is_none_or(|old| old.epoch < event.epoch) {
-                    redis.event = Some(event);
+                    redis.event = Some(event.clone());
                 }
-                None
+                let is_sent_again = !sent && !with.guards(Mutant::LoadSentAgain);
+                is_sent_again.then_some(Load::Build { link, incarnation, event, sent: true })
             }
         }
     }

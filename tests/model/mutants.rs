@@ -38,6 +38,8 @@ pub enum Mutant {
     RebuildWholeOrNothing,
     /// What the log still has is salvaged while old connections may add to it.
     SalvageUnsealed,
+    /// A load whose answer was lost is sent once more.
+    LoadSentAgain,
     /// Whoever looks for a hold that Redis does not have finds a sale of it only
     /// where the journal has the hold, too.
     LookInTheJournalAlone,
@@ -61,7 +63,7 @@ const fn control(
 }
 
 /// Guards that are needed alone.
-pub const CONTROLS: [Control; 18] = [
+pub const CONTROLS: [Control; 19] = [
     control(&[NoFence], "two customers, no loss", p::NO_SALE_OVER_A_HOLD),
     control(&[FreeOnAbsent], "two customers, no loss", p::NO_IS_HONEST),
     control(&[NoEpochCheck], "a loss", p::NO_SALE_OVER_A_HOLD),
@@ -79,6 +81,7 @@ pub const CONTROLS: [Control; 18] = [
     control(&[AnswerNoWithoutOutcomeRow], "two customers, no loss", p::SAME_VERDICT),
     control(&[RebuildWholeOrNothing], "a seat given back alone, a loss", p::HOLDS_ARE_KEPT),
     control(&[SalvageUnsealed], "another incarnation, no loss", p::HOLDS_EXCLUDE),
+    control(&[LoadSentAgain], "a journaled hold, flushed twice", p::HOLDS_EXCLUDE),
     control(&[ForgetUnjournaledSales], "one customer twice, a loss", p::QUANTITY),
 ];
 

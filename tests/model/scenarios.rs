@@ -42,6 +42,7 @@ const NO_LEFT: Left = Left {
     extends: [0; HOLDS],
     reduces: [0; HOLDS],
     losses: 0,
+    flushes: 0,
     restarts: 0,
     relabels: 0,
     crashes: 0,
@@ -105,6 +106,12 @@ pub fn bounded() -> Vec<Protocol> {
             left: Left { confirms: [1, 0], restarts: 1, relabels: 1, ..NO_LEFT },
             sees: &[p::CONFIRMED, p::HELD_AFTER_EXPIRY],
             ..journaled("a journaled hold, another incarnation")
+        },
+        Protocol {
+            left: Left { confirms: [1, 0], flushes: 2, ..NO_LEFT },
+            last_epoch: 3,
+            sees: &[p::CONFIRMED, p::HELD_AFTER_EXPIRY],
+            ..journaled("a journaled hold, flushed twice")
         },
         Protocol {
             left: Left { extends: [1, 0], losses: 1, ..NO_LEFT },
@@ -179,6 +186,12 @@ fn full_journaled() -> Vec<Protocol> {
             left: Left { holds: [2, 1], confirms: [1, 1], losses: 1, refusals: 1, ..NO_LEFT },
             sees: &[p::CONFIRMED_AFTER_A_LOSS, p::BROUGHT_BACK, p::GIVEN_BACK, p::NOT_GIVEN_BACK],
             ..journaled("full: journaled holds, a loss")
+        },
+        Protocol {
+            left: Left { confirms: [1, 1], losses: 1, flushes: 1, ..NO_LEFT },
+            last_epoch: 3,
+            sees: &[p::CONFIRMED_AFTER_A_LOSS, p::BROUGHT_BACK],
+            ..journaled("full: journaled holds, flushed, a loss")
         },
         Protocol {
             left: Left { confirms: [2, 1], losses: 1, breaks: 1, crashes: 1, ..NO_LEFT },

@@ -209,7 +209,7 @@ pub enum Load {
     /// A new epoch is to begin.
     Begin { link: Link, incarnation: u8 },
     /// The new state is on its way to Redis.
-    Build { link: Link, incarnation: u8, event: Event },
+    Build { link: Link, incarnation: u8, event: Event, sent: bool },
 }
 
 // ---- The world
@@ -225,6 +225,8 @@ pub struct Left {
     pub reduces: [u8; HOLDS],
     /// Redis comes back empty, older, or as two.
     pub losses: u8,
+    /// Redis forgets everything, and goes on in the same incarnation.
+    pub flushes: u8,
     /// Redis starts again with all it had.
     pub restarts: u8,
     /// `master_replid` changes without a loss.

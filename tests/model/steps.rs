@@ -37,6 +37,7 @@ pub enum Step {
     /// A replica or a file has the state as it is now.
     Save,
     Empty,
+    Flush,
     RollBack,
     /// The saved state takes over; the old master goes on beside it.
     FailOver,
