@@ -39,7 +39,7 @@ pub struct App {
     serving: Serving,
     drain: CancellationToken,
     stop: CancellationToken,
-    grpc: JoinHandle<std::io::Result<()>>,
+    grpc: JoinHandle<()>,
     http: JoinHandle<std::io::Result<()>>,
 }
 
@@ -78,7 +78,7 @@ impl App {
         tokio::spawn(tell_health(health.clone(), serving.clone(), stop.clone()));
         let (door_flows, door_serving, until) = (flows.clone(), serving.clone(), drain.clone());
         let grpc = tokio::spawn(async move {
-            grpc::serve(grpc_listener, door_flows, &door_serving, until).await
+            grpc::serve(grpc_listener, door_flows, &door_serving, until).await;
         });
         let http = tokio::spawn(http::serve(http_listener, health.clone(), stop.clone()));
         Ok(Self {

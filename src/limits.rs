@@ -191,6 +191,13 @@ pub const FEED_SEATS_PER_MESSAGE: usize = 2_000;
 /// Changes that a node keeps for readers that resume or fall behind; whoever
 /// is further behind gets a snapshot.
 pub const FEED_HISTORY_ENTRIES: usize = 10_000;
+/// Messages of one event that are kept as bytes, for others to be told the same.
+pub const FEED_TOLD_MESSAGES: usize = 64;
+/// How long they are kept, about.
+pub const FEED_TOLD_KEPT: Duration = Duration::from_secs(2);
+/// Streams of one server; each takes some 10 KB, and see `STREAM_SEND_BUFFER_BYTES`
+/// for what one that is not read can pin.
+pub const MAX_SUBSCRIBERS: usize = 20_000;
 /// Silence after which a subscriber is sent a heartbeat.
 pub const FEED_HEARTBEAT: Duration = Duration::from_secs(10);
 /// How long a reader waits on the log before it looks up.
@@ -209,6 +216,18 @@ pub const HEALTH_PERIOD: Duration = Duration::from_secs(1);
 pub const HEALTH_PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// HTTP/2 streams of one connection.
 pub const MAX_STREAMS_PER_CONNECTION: u32 = 1_024;
+/// Bytes of one stream that wait for room in its client's window or in the socket;
+/// what was taken from the stream when they did comes on top, up to as much again.
+pub const STREAM_SEND_BUFFER_BYTES: usize = 64 * 1024;
+/// How long a stream's client may leave no room for what waits before the stream
+/// is ended; where nothing at all moves on its connection for as long, that.
+pub const STREAM_STALLED: Duration = Duration::from_secs(20);
+/// How often it is looked.
+pub const STREAM_LOOK: Duration = Duration::from_secs(1);
+/// What calls in flight get to end by, on a connection that is closed for that.
+pub const STALLED_CONNECTION_GRACE: Duration = Duration::from_secs(2);
+/// How long no connection is accepted after the system had no room for one.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub const HTTP2_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 pub const HTTP2_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a shutdown waits for calls in flight.
@@ -236,6 +255,8 @@ const _: () = {
     // is put back could still be at work.
     assert!(POSTGRES_LOCK_TIMEOUT.as_secs() < POSTGRES_STATEMENT_TIMEOUT.as_secs());
     assert!(POSTGRES_STATEMENT_TIMEOUT.as_secs() < JOB_RUN_TIMEOUT.as_secs());
+    // Something always waits by then.
+    assert!(FEED_HEARTBEAT.as_secs() < STREAM_STALLED.as_secs());
     // What is healed by the next try is not found twice.
     assert!(OUTBOX_LEASE.as_secs() + 2 < AUDIT_PATIENCE.as_secs());
     assert!(CONFIRMING_GRACE.as_secs() + 2 < AUDIT_PATIENCE.as_secs());

@@ -9,6 +9,7 @@ use tracing_subscriber::{EnvFilter, filter::ParseError};
 const CALLS: &str = "holdfast_rpc_calls_total";
 const CALL_SECONDS: &str = "holdfast_rpc_call_seconds";
 const SUBSCRIBERS: &str = "holdfast_stream_subscribers";
+const STALLED: &str = "holdfast_stream_stalled_total";
 const JOB_RUNS: &str = "holdfast_job_runs_total";
 const JOB_SECONDS: &str = "holdfast_job_run_seconds";
 const JOB_RESTARTS: &str = "holdfast_job_scheduler_restarts_total";
@@ -72,6 +73,7 @@ fn describe() {
     describe_counter!(CALLS, "Finished calls, by method and code");
     describe_histogram!(CALL_SECONDS, "Time to a call's answer, or to a stream's first message");
     describe_gauge!(SUBSCRIBERS, "Open seat update streams");
+    describe_counter!(STALLED, "Streams that were ended because nobody read them");
     describe_counter!(JOB_RUNS, "Finished runs, by job and result");
     describe_histogram!(JOB_SECONDS, "Time of a run, by job");
     describe_counter!(JOB_RESTARTS, "Restarts of the job scheduler after a job stalled");
@@ -120,6 +122,11 @@ impl Drop for Subscriber {
     fn drop(&mut self) {
         gauge!(SUBSCRIBERS).decrement(1);
     }
+}
+
+/// Notes a stream that was ended because nobody read it.
+pub fn stream_stalled() {
+    counter!(STALLED).increment(1);
 }
 
 /// Notes a finished run of a job.

@@ -45,7 +45,7 @@ pub async fn compare(
         let asked = async {
             let request = StreamSeatUpdatesRequest {
                 event_id: event_id.to_string(),
-                resume_token: String::new(),
+                ..StreamSeatUpdatesRequest::default()
             };
             let mut stream = client.clone().stream_seat_updates(request).await?.into_inner();
             let (mut told, mut map) = (Told::default(), None);

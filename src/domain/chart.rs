@@ -71,6 +71,13 @@ pub struct ChartDraft {
     pub areas: Vec<Area>,
 }
 
+impl ChartDraft {
+    /// How many seats there are.
+    pub fn seat_count(&self) -> usize {
+        all_seats(&self.sections).count()
+    }
+}
+
 /// A whole chart, and the ways from id to number and back.
 #[derive(Debug, Default)]
 pub struct Chart {

@@ -10,13 +10,13 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-use super::{Registry, SeatMap, Stale, lock};
+use super::{Latest, Registry, SeatMap, Stale, lock};
 use crate::{
     domain::{EventId, Position},
     holds::{Error, Holds, LogEntry, LogTail},
     limits::{
-        FEED_CATCH_UP, FEED_HISTORY_ENTRIES, FEED_IDLE, FEED_SEATS_PER_MESSAGE, FEED_STALE,
-        FEED_TICK,
+        FEED_CATCH_UP, FEED_HISTORY_ENTRIES, FEED_IDLE, FEED_MAX_ENTRIES_PER_MESSAGE,
+        FEED_SEATS_PER_MESSAGE, FEED_STALE, FEED_TICK,
     },
 };
 
@@ -29,6 +29,8 @@ pub struct EventFeed {
     head: watch::Sender<Position>,
     /// Somebody waits for the map to catch up: do not wait for the tick.
     hurry: Notify,
+    /// What was told of it last, as bytes.
+    pub latest: Latest,
 }
 
 struct State {
@@ -58,9 +60,27 @@ impl From<Error> for Lapse {
 pub(super) enum Next {
     /// It is up to date.
     Nothing,
-    Changes(Vec<Arc<LogEntry>>),
+    /// What [`EventFeed::changes_after`] it.
+    Changes,
     /// It is too far behind, or from another epoch.
     Snapshot(Arc<SeatMap>),
+}
+
+/// Changes in order, unless they are not known any more.
+#[derive(Debug, Clone)]
+pub enum Changes {
+    Entries(Vec<Arc<LogEntry>>),
+    Forgotten,
+}
+
+impl State {
+    /// Whether the history has all that came after a position.
+    fn changes_known_after(&self, position: Position) -> bool {
+        let Some(map) = &self.map else { return false };
+        let oldest = self.history.front().map_or(map.position.seq + 1, |entry| entry.position.seq);
+        let known = oldest - 1..map.position.seq;
+        position.epoch == map.position.epoch && known.contains(&position.seq)
+    }
 }
 
 impl EventFeed {
@@ -71,6 +91,7 @@ impl EventFeed {
             state: RwLock::new(state),
             head: watch::Sender::new(Position::default()),
             hurry: Notify::new(),
+            latest: Latest::default(),
         }
     }
 
@@ -106,29 +127,34 @@ impl EventFeed {
         self.head.subscribe()
     }
 
-    /// What a reader at `position` is to be told, at most `limit` changes with
-    /// [`FEED_SEATS_PER_MESSAGE`] seats, unless the first one alone has more.
-    pub(super) fn after(&self, position: Option<Position>, limit: usize) -> Next {
+    /// What a reader at `position` is to be told.
+    pub(super) fn after(&self, position: Option<Position>) -> Next {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         let Some(map) = &state.map else { return Next::Nothing };
-        let Some(position) = position else { return Next::Snapshot(map.clone()) };
-        if position == map.position {
-            return Next::Nothing;
+        match position {
+            Some(position) if position == map.position => Next::Nothing,
+            Some(position) if state.changes_known_after(position) => Next::Changes,
+            _ => Next::Snapshot(map.clone()),
         }
-        let oldest = state.history.front().map_or(map.position.seq + 1, |entry| entry.position.seq);
-        let known = oldest - 1..map.position.seq;
-        if position.epoch != map.position.epoch || !known.contains(&position.seq) {
-            return Next::Snapshot(map.clone());
+    }
+
+    /// The changes after `position`, at most [`FEED_MAX_ENTRIES_PER_MESSAGE`] with
+    /// [`FEED_SEATS_PER_MESSAGE`] seats, unless the first one alone has more.
+    pub fn changes_after(&self, position: Position) -> Changes {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        if !state.changes_known_after(position) {
+            return Changes::Forgotten;
         }
-        let skip = usize::try_from(position.seq + 1 - oldest).unwrap_or(usize::MAX);
         let mut seats = 0;
         let fits = |entry: &&Arc<LogEntry>| {
             let is_first = seats == 0;
             seats += entry.seat_count();
             is_first || seats <= FEED_SEATS_PER_MESSAGE
         };
-        let changes = state.history.iter().skip(skip).take(limit).take_while(fits);
-        Next::Changes(changes.cloned().collect())
+        let begin = state.history.partition_point(|entry| entry.position <= position);
+        let changes =
+            state.history.range(begin..).take(FEED_MAX_ENTRIES_PER_MESSAGE).take_while(fits);
+        Changes::Entries(changes.cloned().collect())
     }
 
     fn map(&self) -> Option<Arc<SeatMap>> {
@@ -176,6 +202,7 @@ impl EventFeed {
         let mut used_at = Instant::now();
         loop {
             let changed = self.read_on(holds, &mut tail).await?;
+            self.latest.trim(Instant::now());
             if self.is_used(registry) {
                 used_at = Instant::now();
             } else if used_at.elapsed() > FEED_IDLE && self.retire(registry) {
@@ -216,6 +243,7 @@ impl EventFeed {
         let position = map.position;
         state.map = Some(Arc::new(map));
         state.heard = Instant::now();
+        self.latest.clear();
         drop(state);
         self.head.send_replace(position);
     }

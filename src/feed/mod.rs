@@ -4,39 +4,53 @@
 //! A subscriber is nothing but a position: it is handed what the node has
 //! beyond it, whenever its transport asks. So one that falls behind, one that
 //! resumes and one that is new take the same path, none holds memory of its
-//! own, and a slow one never waits on or holds up another.
+//! own, and a slow one never waits on or holds up another. What it is handed is
+//! encoded once for all who stand at the same position (`told.rs`).
 
 mod event_feed;
 mod seat_map;
 mod subscription;
+mod told;
 
-pub use event_feed::EventFeed;
+pub use event_feed::{Changes, EventFeed};
 pub use seat_map::SeatMap;
-pub use subscription::{Message, Subscription};
+pub use subscription::{Next, Subscription};
+pub use told::{Latest, Telling, Told};
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{domain::EventId, holds::Holds, limits::MAX_FEEDS};
+use crate::{
+    domain::EventId,
+    holds::Holds,
+    limits::{MAX_FEEDS, MAX_SUBSCRIBERS},
+};
 
 /// Why a feed has nothing to say.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("the event's log cannot be followed at the moment")]
 pub struct Stale;
 
-/// Why an event cannot be followed as well.
+/// Why one more cannot be served.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("this server follows {MAX_FEEDS} events already")]
-pub struct TooMany;
+pub enum TooMany {
+    #[error("this server follows {MAX_FEEDS} events already")]
+    Events,
+    #[error("this server has {MAX_SUBSCRIBERS} open streams already")]
+    Streams,
+}
 
 /// The feeds of the events that somebody on this node watches.
 pub struct Feeds {
     holds: Arc<Holds>,
     registry: Registry,
+    /// A permit for each stream that may still be opened.
+    streams: Arc<Semaphore>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -49,6 +63,7 @@ impl Feeds {
         Self {
             holds,
             registry: Registry::default(),
+            streams: Arc::new(Semaphore::new(MAX_SUBSCRIBERS)),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         }
@@ -58,14 +73,14 @@ impl Feeds {
     /// running as long as anybody has it, and for a while after.
     ///
     /// # Errors
-    /// [`TooMany`] beyond [`MAX_FEEDS`].
+    /// [`TooMany::Events`] beyond [`MAX_FEEDS`].
     pub fn of(&self, event_id: &EventId) -> Result<Arc<EventFeed>, TooMany> {
         let mut feeds = lock(&self.registry);
         if let Some(feed) = feeds.get(event_id) {
             return Ok(feed.clone());
         }
         if feeds.len() >= MAX_FEEDS {
-            return Err(TooMany);
+            return Err(TooMany::Events);
         }
         let feed = Arc::new(EventFeed::new(event_id.clone()));
         feeds.insert(event_id.clone(), feed.clone());
@@ -73,6 +88,14 @@ impl Feeds {
         let stop = self.stop.clone();
         self.tasks.spawn(async move { stop.run_until_cancelled(follow).await });
         Ok(feed)
+    }
+
+    /// A place for one more stream, free again when it is dropped.
+    ///
+    /// # Errors
+    /// [`TooMany::Streams`] beyond [`MAX_SUBSCRIBERS`].
+    pub fn place(&self) -> Result<OwnedSemaphorePermit, TooMany> {
+        self.streams.clone().try_acquire_owned().map_err(|_| TooMany::Streams)
     }
 
     /// How many events are followed.

@@ -1,28 +1,27 @@
 //! One reader of one event's changes.
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
 use tokio::{
     sync::watch,
-    time::{Instant, timeout_at},
+    time::{Instant, Sleep, sleep_until},
 };
 
-use super::{EventFeed, SeatMap, Stale, event_feed::Next};
+use super::{EventFeed, SeatMap, Stale, event_feed};
 use crate::{
     domain::Position,
-    holds::LogEntry,
-    limits::{FEED_CATCH_UP, FEED_HEARTBEAT, FEED_MAX_ENTRIES_PER_MESSAGE, FEED_STALE},
+    limits::{FEED_CATCH_UP, FEED_HEARTBEAT, FEED_STALE},
 };
 
-/// What a reader is told.
+/// What a reader is to be told next.
 #[derive(Debug, Clone)]
-pub enum Message {
+pub enum Next {
     /// Forget all before; this is the house.
     Snapshot(Arc<SeatMap>),
-    /// The changes that follow, in order, at least one that shows.
-    Changes(Vec<Arc<LogEntry>>),
-    /// Nothing that shows has changed for [`FEED_HEARTBEAT`].
-    Heartbeat,
+    /// What the feed has after this position.
+    Changes(Position),
+    /// Nothing that shows has changed for [`FEED_HEARTBEAT`]; it is here.
+    Heartbeat(Position),
 }
 
 /// A reader: a feed, and how far it has been told.
@@ -31,6 +30,11 @@ pub struct Subscription {
     head: watch::Receiver<Position>,
     /// `None` until it has had a snapshot.
     position: Option<Position>,
+    /// When it was told something that shows, or that nothing does.
+    told_at: Instant,
+    /// When it looks up though the head does not move. It is set anew only when
+    /// it has passed: timers are dear where there are ten thousand readers.
+    look_up: Pin<Box<Sleep>>,
 }
 
 impl Subscription {
@@ -47,47 +51,55 @@ impl Subscription {
             Err(Stale) if !feed.is_stale() => {}
             Err(Stale) => return Err(Stale),
         }
-        Ok(Self { feed, head, position })
+        let told_at = Instant::now();
+        let look_up = Box::pin(sleep_until(told_at + FEED_STALE));
+        Ok(Self { feed, head, position, told_at, look_up })
     }
 
-    /// After all that it has been told.
-    pub fn position(&self) -> Position {
-        self.position.unwrap_or_default()
+    /// The feed that it reads.
+    pub fn feed(&self) -> &Arc<EventFeed> {
+        &self.feed
     }
 
-    /// The next message; waits for it.
+    /// What it is to be told next; waits for it.
     ///
     /// # Errors
     /// [`Stale`] where Redis has been silent for [`FEED_STALE`]: the reader
     /// shall not believe that nothing happens.
-    pub async fn next(&mut self) -> Result<Message, Stale> {
-        let heartbeat_at = Instant::now() + FEED_HEARTBEAT;
+    pub async fn next(&mut self) -> Result<Next, Stale> {
         loop {
             self.head.mark_unchanged();
-            match self.feed.after(self.position, FEED_MAX_ENTRIES_PER_MESSAGE) {
-                Next::Snapshot(map) => {
-                    self.position = Some(map.position);
-                    return Ok(Message::Snapshot(map));
-                }
-                Next::Changes(entries) => {
-                    self.position = entries.last().map(|entry| entry.position);
-                    // Some changes show on no seat, such as a hold extended.
-                    if entries.iter().any(|entry| entry.shows()) {
-                        return Ok(Message::Changes(entries));
-                    }
-                    continue;
-                }
-                Next::Nothing => {}
+            match (self.feed.after(self.position), self.position) {
+                (event_feed::Next::Snapshot(map), _) => return Ok(Next::Snapshot(map)),
+                (event_feed::Next::Changes, Some(position)) => return Ok(Next::Changes(position)),
+                _ => {}
             }
-            if self.feed.is_stale() {
+            let silent = self.told_at.elapsed() >= FEED_HEARTBEAT;
+            if (silent || self.look_up.is_elapsed()) && self.feed.is_stale() {
                 return Err(Stale);
             }
-            if Instant::now() >= heartbeat_at {
-                return Ok(Message::Heartbeat);
+            if silent {
+                return Ok(Next::Heartbeat(self.position.unwrap_or_default()));
             }
-            let look_up_at = heartbeat_at.min(Instant::now() + FEED_STALE);
+            if self.look_up.is_elapsed() {
+                let heartbeat_at = self.told_at + FEED_HEARTBEAT;
+                let look_up_at = heartbeat_at.min(Instant::now() + FEED_STALE);
+                self.look_up.as_mut().reset(look_up_at);
+            }
             // Time is up, or the head moved on: either way, look again.
-            let _ = timeout_at(look_up_at, self.head.changed()).await;
+            tokio::select! {
+                _ = self.head.changed() => {}
+                () = &mut self.look_up => {}
+            }
+        }
+    }
+
+    /// It was told what leads to a position; what showed nothing does not count
+    /// as a sign of life.
+    pub fn told(&mut self, to: Position, shows: bool) {
+        self.position = Some(to);
+        if shows {
+            self.told_at = Instant::now();
         }
     }
 }

@@ -1,11 +1,8 @@
 //! What a server's stream should have told, for an audit of it.
 
-use super::{
-    Error, Flows,
-    get_seat_map::{areas_in_order, seats_in_order},
-};
+use super::{Error, Flows, get_seat_map::areas_in_order};
 use crate::{
-    domain::{EventId, Position, audit::House},
+    domain::{EventId, Position, SeatIndex, audit::House},
     feed::SeatMap,
     limits::JOURNAL_BATCH,
 };
@@ -39,10 +36,12 @@ impl Flows {
         }
         let event = self.event_anew(event_id).await?;
         let event = self.event_with_seats(event, known.seats.len(), known.areas.len()).await?;
-        let seats = seats_in_order(&event, known).into_iter();
+        let seats = known.seats.iter().zip(0..).filter_map(|(&status, index)| {
+            Some((event.chart.seat_id(SeatIndex(index))?.to_string(), status))
+        });
         let areas = areas_in_order(&event, known).into_iter();
         Ok(Some(House {
-            seats: seats.map(|(seat_id, status)| (seat_id.to_string(), status)).collect(),
+            seats: seats.collect(),
             areas: areas.map(|(area_id, state)| (area_id.to_string(), state)).collect(),
         }))
     }

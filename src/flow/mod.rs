@@ -41,7 +41,7 @@ pub use audit::{Audit, Audited};
 pub use confirm::ConfirmRequest;
 pub use error::Error;
 pub use extend_hold::ExtendHoldRequest;
-pub use get_seat_map::SeatMapView;
+pub use get_seat_map::{SeatFormat, SeatMapView, Seats};
 pub use hold::HoldRequest;
 pub use release::ReleaseRequest;
 pub use stream_seat_updates::{SeatMessage, SeatStream};

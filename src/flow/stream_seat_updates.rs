@@ -1,16 +1,17 @@
 //! StreamSeatUpdates: every change of the house, in order, without gaps.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     Error, Flows,
-    event::LoadedEvent,
-    get_seat_map::{areas_in_order, seats_in_order},
+    get_seat_map::{SeatFormat, Seats, areas_in_order, seats_in_order},
 };
 use crate::{
     domain::{AreaId, AreaIndex, AreaState, EventId, Position, SeatId, SeatIndex, SeatStatus},
-    feed::{Message, SeatMap, Subscription},
-    holds::LogEntry,
+    feed::{Changes, Next, SeatMap, Subscription, Telling, Told},
     limits::FEED_SEATS_PER_MESSAGE,
 };
 
@@ -18,20 +19,27 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SeatMessage {
     /// A part of the whole house.
-    Snapshot { seats: Vec<(SeatId, SeatStatus)>, areas: Vec<(AreaId, AreaState)>, last: bool },
+    Snapshot { seats: Seats, areas: Vec<(AreaId, AreaState)>, last: bool },
     /// What has changed, in order, or a part of it.
     Updates { seats: Vec<(SeatId, SeatStatus)>, areas: Vec<(AreaId, AreaState)>, last: bool },
     /// All is quiet, and well.
     Heartbeat,
 }
 
+/// How the door makes bytes of a message and the token after it.
+pub type EncodeMessage = fn(SeatMessage, String) -> Bytes;
+
 /// One reader of one event.
 pub struct SeatStream {
     flows: Arc<Flows>,
-    event: Arc<LoadedEvent>,
+    event_id: EventId,
+    format: SeatFormat,
+    encode: EncodeMessage,
     subscription: Subscription,
     /// What is still to be told: parts of a snapshot, or of an update.
-    parts: VecDeque<SeatMessage>,
+    parts: Arc<[Bytes]>,
+    parts_told: usize,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Flows {
@@ -40,55 +48,102 @@ impl Flows {
         self: &Arc<Self>,
         event_id: &EventId,
         position: Option<Position>,
+        format: SeatFormat,
+        encode: EncodeMessage,
     ) -> Result<SeatStream, Error> {
-        // 1. Redis must have the event, or the feed would wait for nothing.
-        let (event, _) = self.position(event_id).await?;
-        // 2. The node's own copy of it, from where the reader is.
+        // 1. A server has room for so many streams.
+        let place = self.feeds.place()?;
+        // 2. Redis must have the event, or the feed would wait for nothing.
+        self.position(event_id).await?;
+        // 3. The node's own copy of it, from where the reader is.
         let subscription = Subscription::new(self.feeds.of(event_id)?, position).await?;
-        Ok(SeatStream { flows: self.clone(), event, subscription, parts: VecDeque::new() })
+        Ok(SeatStream {
+            flows: self.clone(),
+            event_id: event_id.clone(),
+            format,
+            encode,
+            subscription,
+            parts: Arc::default(),
+            parts_told: 0,
+            _place: place,
+        })
     }
 }
 
 impl SeatStream {
-    /// The next message and the token after it, empty before the last part of a
-    /// snapshot or an update; waits for it.
-    pub async fn next(&mut self) -> Result<(SeatMessage, String), Error> {
-        let message = loop {
-            if let Some(part) = self.parts.pop_front() {
-                break part;
+    /// The next message; waits for it. Readers at the same position share its
+    /// bytes. The token in it is empty before the last part of a snapshot or an
+    /// update.
+    pub async fn next(&mut self) -> Result<Bytes, Error> {
+        loop {
+            if let Some(part) = self.parts.get(self.parts_told).cloned() {
+                self.parts_told += 1;
+                if self.parts_told == self.parts.len() {
+                    self.parts = Arc::default();
+                }
+                return Ok(part);
             }
-            match self.subscription.next().await? {
-                Message::Heartbeat => break SeatMessage::Heartbeat,
-                Message::Snapshot(map) => self.parts = self.snapshot(&map).await?,
-                Message::Changes(entries) => self.parts = self.updates(&entries).await?,
-            }
-        };
-        let token = match message {
-            SeatMessage::Snapshot { last: false, .. }
-            | SeatMessage::Updates { last: false, .. } => String::new(),
-            _ => self.subscription.position().token(&self.event.event_id),
-        };
-        Ok((message, token))
+            let next = self.subscription.next().await?;
+            let told = self.told(next).await?;
+            self.subscription.told(told.to, !told.parts.is_empty());
+            (self.parts, self.parts_told) = (told.parts, 0);
+        }
     }
 
-    async fn snapshot(&mut self, map: &SeatMap) -> Result<VecDeque<SeatMessage>, Error> {
-        self.grow(map.seats.len(), map.areas.len()).await?;
-        let seats = seats_in_order(&self.event, map);
-        let (begin, end) = seats.split_at(last_part_begins(seats.len()));
-        let mut parts: VecDeque<_> = begin
-            .chunks(FEED_SEATS_PER_MESSAGE)
-            .map(|part| SeatMessage::Snapshot {
-                seats: part.to_vec(),
-                areas: Vec::new(),
-                last: false,
-            })
-            .collect();
-        let areas = areas_in_order(&self.event, map);
-        parts.push_back(SeatMessage::Snapshot { seats: end.to_vec(), areas, last: true });
-        Ok(parts)
+    /// A message as bytes: as others were told it, or made now.
+    async fn told(&self, next: Next) -> Result<Told, Error> {
+        let latest = &self.subscription.feed().latest;
+        match next {
+            Next::Heartbeat(at) => {
+                let make = || async { Ok(self.encoded([SeatMessage::Heartbeat], at)) };
+                latest.get_or_make(at, Telling::Heartbeat, make).await
+            }
+            Next::Snapshot(map) => {
+                let telling = match self.format {
+                    SeatFormat::Named => Telling::Snapshot,
+                    SeatFormat::Packed => Telling::PackedSnapshot,
+                };
+                latest.get_or_make(map.position, telling, || self.snapshot(&map)).await
+            }
+            Next::Changes(at) => {
+                latest.get_or_make(at, Telling::Changes, || self.updates(at)).await
+            }
+        }
     }
 
-    async fn updates(&mut self, entries: &[Arc<LogEntry>]) -> Result<VecDeque<SeatMessage>, Error> {
+    async fn snapshot(&self, map: &SeatMap) -> Result<Told, Error> {
+        let event = self.flows.event(&self.event_id).await?;
+        let event = self.flows.event_with_seats(event, map.seats.len(), map.areas.len()).await?;
+        let areas = areas_in_order(&event, map);
+        let parts = match seats_in_order(&event, map, self.format) {
+            Seats::Named(seats) => {
+                let (begin, end) = seats.split_at(last_part_begins(seats.len()));
+                let part = |seats: &[_], areas, last| {
+                    let seats = Seats::Named(seats.to_vec());
+                    SeatMessage::Snapshot { seats, areas, last }
+                };
+                let begin = begin.chunks(FEED_SEATS_PER_MESSAGE);
+                let mut parts: Vec<_> = begin.map(|seats| part(seats, vec![], false)).collect();
+                parts.push(part(end, areas, true));
+                parts
+            }
+            seats @ Seats::Packed(_) => vec![SeatMessage::Snapshot { seats, areas, last: true }],
+        };
+        Ok(self.encoded(parts, map.position))
+    }
+
+    async fn updates(&self, after: Position) -> Result<Told, Error> {
+        let entries = match self.subscription.feed().changes_after(after) {
+            Changes::Entries(entries) => entries,
+            // Forgotten since: nothing is told, and the reader, where it was,
+            // finds that it needs a snapshot.
+            Changes::Forgotten => return Ok(Told { parts: Arc::default(), to: after }),
+        };
+        let to = entries.last().map(|entry| entry.position).unwrap_or_default();
+        // Some changes show on no seat, such as a hold extended.
+        if !entries.iter().any(|entry| entry.shows()) {
+            return Ok(Told { parts: Arc::default(), to });
+        }
         let seats = entries.iter().flat_map(|entry| &entry.seats);
         let seats = seats.flat_map(|(status, seats)| seats.iter().map(|&seat| (seat, *status)));
         let seats: Vec<(SeatIndex, SeatStatus)> = seats.collect();
@@ -96,38 +151,36 @@ impl SeatStream {
             entries.iter().flat_map(|entry| entry.areas.iter().copied()).collect();
         let count =
             |indexes: &mut dyn Iterator<Item = u32>| indexes.max().map_or(0, |i| i as usize + 1);
-        self.grow(
-            count(&mut seats.iter().map(|(seat, _)| seat.0)),
-            count(&mut areas.iter().map(|(area, _)| area.0)),
-        )
-        .await?;
-        let chart = &self.event.chart;
-        let named = |&(seat, status)| Some((chart.seat_id(seat)?.clone(), status));
+        let seat_count = count(&mut seats.iter().map(|(seat, _)| seat.0));
+        let area_count = count(&mut areas.iter().map(|(area, _)| area.0));
+        let event = self.flows.event(&self.event_id).await?;
+        let event = self.flows.event_with_seats(event, seat_count, area_count).await?;
+        let chart = &event.chart;
+
+        let named = |&(seat, status): &(SeatIndex, _)| Some((chart.seat_id(seat)?.clone(), status));
         let (begin, end) = seats.split_at(last_part_begins(seats.len()));
-        let mut parts: VecDeque<_> = begin
-            .chunks(FEED_SEATS_PER_MESSAGE)
-            .map(|part| SeatMessage::Updates {
-                seats: part.iter().filter_map(named).collect(),
-                areas: Vec::new(),
-                last: false,
-            })
-            .collect();
-        parts.push_back(SeatMessage::Updates {
-            seats: end.iter().filter_map(named).collect(),
-            areas: areas
-                .into_iter()
-                .filter_map(|(area, state)| Some((chart.area_id(area)?.clone(), state)))
-                .collect(),
-            last: true,
-        });
-        Ok(parts)
+        let part = |seats: &[(SeatIndex, SeatStatus)], areas, last| {
+            let seats = seats.iter().filter_map(named).collect();
+            SeatMessage::Updates { seats, areas, last }
+        };
+        let begin = begin.chunks(FEED_SEATS_PER_MESSAGE);
+        let mut parts: Vec<_> = begin.map(|seats| part(seats, vec![], false)).collect();
+        let areas = areas.into_iter();
+        let areas = areas.filter_map(|(area, state)| Some((chart.area_id(area)?.clone(), state)));
+        parts.push(part(end, areas.collect(), true));
+        Ok(self.encoded(parts, to))
     }
 
-    /// Makes sure that the chart has names for so many seats and areas.
-    async fn grow(&mut self, seats: usize, areas: usize) -> Result<(), Error> {
-        let event = self.event.clone();
-        self.event = self.flows.event_with_seats(event, seats, areas).await?;
-        Ok(())
+    fn encoded(&self, parts: impl IntoIterator<Item = SeatMessage>, to: Position) -> Told {
+        let encoded = parts.into_iter().map(|message| {
+            let token = match message {
+                SeatMessage::Snapshot { last: false, .. }
+                | SeatMessage::Updates { last: false, .. } => String::new(),
+                _ => to.token(&self.event_id),
+            };
+            (self.encode)(message, token)
+        });
+        Told { parts: encoded.collect(), to }
     }
 }
 

@@ -51,8 +51,9 @@ impl CatalogService for Catalog {
     ) -> Answer<proto::GetEventResponse> {
         let event_id = decode::get_event(request.get_ref())?;
         let (event, chart) = self.flows.get_event(&event_id).await.map_err(Error::of_a_read)?;
+        let chart_version = encode::chart_version(chart.seat_count());
         let (event, chart) = (Some(encode::event(event)), Some(encode::chart(chart)));
-        Ok(Response::new(proto::GetEventResponse { event, chart }))
+        Ok(Response::new(proto::GetEventResponse { event, chart, chart_version }))
     }
 
     async fn list_events(

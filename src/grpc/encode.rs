@@ -7,7 +7,7 @@ use crate::{
         Area, AreaId, AreaState, ChartDraft, Event, EventState, Hold, HoldDurability, HoldState,
         Money, Order, OrderState, Place, Row, SeatId, SeatStatus, Section, Ticket,
     },
-    flow::{SeatMapView, SeatMessage},
+    flow::{SeatMapView, SeatMessage, Seats},
     proto::{
         self, google::r#type, stream_seat_updates_response::Message as StreamMessage,
         ticket::Place as TicketPlace,
@@ -77,20 +77,19 @@ fn ticket(ticket: Ticket) -> proto::Ticket {
 }
 
 pub fn seat_map(view: SeatMapView) -> proto::GetSeatMapResponse {
-    proto::GetSeatMapResponse {
-        seats: seat_states(view.seats),
-        areas: area_states(view.areas),
-        resume_token: view.resume_token,
-    }
+    let (seats, packed_seats) = named_or_packed(view.seats);
+    let (areas, resume_token) = (area_states(view.areas), view.resume_token);
+    proto::GetSeatMapResponse { seats, areas, resume_token, packed_seats }
 }
 
 pub fn stream_message(
-    (message, resume_token): (SeatMessage, String),
+    message: SeatMessage,
+    resume_token: String,
 ) -> proto::StreamSeatUpdatesResponse {
     let message = match message {
         SeatMessage::Snapshot { seats, areas, last } => {
-            let (seats, areas) = (seat_states(seats), area_states(areas));
-            StreamMessage::Snapshot(proto::SeatSnapshot { seats, areas, last })
+            let ((seats, packed_seats), areas) = (named_or_packed(seats), area_states(areas));
+            StreamMessage::Snapshot(proto::SeatSnapshot { seats, areas, last, packed_seats })
         }
         SeatMessage::Updates { seats, areas, .. } => {
             let (seats, areas) = (seat_states(seats), area_states(areas));
@@ -99,6 +98,31 @@ pub fn stream_message(
         SeatMessage::Heartbeat => StreamMessage::Heartbeat(proto::Heartbeat {}),
     };
     proto::StreamSeatUpdatesResponse { message: Some(message), resume_token }
+}
+
+fn named_or_packed(seats: Seats) -> (Vec<proto::SeatState>, Option<proto::PackedSeats>) {
+    match seats {
+        Seats::Named(seats) => (seat_states(seats), None),
+        Seats::Packed(statuses) => (Vec::new(), Some(packed(&statuses))),
+    }
+}
+
+/// Two bits a seat, the first seat lowest.
+fn packed(statuses: &[SeatStatus]) -> proto::PackedSeats {
+    let bits = |status: &SeatStatus| match status {
+        SeatStatus::Available => 0b00,
+        SeatStatus::Held => 0b01,
+        SeatStatus::Sold => 0b10,
+        SeatStatus::Blocked => 0b11,
+    };
+    let four = |seats: &[SeatStatus]| {
+        seats.iter().rev().fold(0, |byte: u8, status| byte << 2 | bits(status))
+    };
+    proto::PackedSeats {
+        chart_version: chart_version(statuses.len()),
+        seat_count: i32::try_from(statuses.len()).unwrap_or(i32::MAX),
+        statuses: statuses.chunks(4).map(four).collect(),
+    }
 }
 
 pub fn seat_states(seats: Vec<(SeatId, SeatStatus)>) -> Vec<proto::SeatState> {
@@ -171,6 +195,12 @@ pub fn chart(chart: ChartDraft) -> proto::Chart {
     }
 }
 
+/// Which state of a chart's seats it is. A chart only grows, and its seats keep
+/// their order among themselves: so their number says it exactly.
+pub fn chart_version(seat_count: usize) -> i64 {
+    i64::try_from(seat_count).unwrap_or(i64::MAX)
+}
+
 pub fn section(section: Section) -> proto::Section {
     proto::Section {
         section_id: section.section_id.to_string(),
@@ -213,4 +243,18 @@ fn timestamp(time: OffsetDateTime) -> prost_types::Timestamp {
 /// The contract's counts are signed, as Google's are; ours are far below.
 fn signed(count: u32) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn four_seats_fit_a_byte_the_first_one_lowest() {
+        use SeatStatus::{Available, Blocked, Held, Sold};
+        let seats = packed(&[Available, Held, Sold, Blocked, Held]);
+        assert_eq!((seats.chart_version, seats.seat_count), (5, 5));
+        assert_eq!(seats.statuses, [0b11_10_01_00, 0b01]);
+        assert!(packed(&[]).statuses.is_empty());
+    }
 }

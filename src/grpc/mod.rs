@@ -4,34 +4,31 @@ mod catalog;
 pub mod codec;
 mod decode;
 mod encode;
+mod frames;
 mod health;
 mod layers;
 mod page_token;
 mod reservation;
+mod server;
+mod stall;
 mod status;
 
 pub use health::Serving;
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use axum::middleware::from_fn;
 use http::HeaderName;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    codec::CompressionEncoding,
-    service::Routes,
-    transport::{Server, server::TcpIncoming},
-};
+use tonic::{codec::CompressionEncoding, service::Routes};
 use tonic_web::GrpcWebLayer;
+use tower::ServiceBuilder;
 use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
 
 use crate::{
     flow::Flows,
-    limits::{
-        HTTP2_KEEPALIVE_INTERVAL, HTTP2_KEEPALIVE_TIMEOUT, MAX_CATALOG_REQUEST_BYTES,
-        MAX_RESERVATION_REQUEST_BYTES, MAX_STREAMS_PER_CONNECTION,
-    },
+    limits::{MAX_CATALOG_REQUEST_BYTES, MAX_RESERVATION_REQUEST_BYTES},
     proto::{
         FILE_DESCRIPTOR_SET, catalog_service_server::CatalogServiceServer,
         reservation_service_server::ReservationServiceServer,
@@ -41,30 +38,18 @@ use catalog::Catalog;
 use reservation::Reservations;
 
 /// Serves until `drain`, then until all calls in flight have ended.
-///
-/// # Errors
-/// Where the transport fails.
 pub async fn serve(
     listener: TcpListener,
     flows: Arc<Flows>,
     serving: &Serving,
     drain: CancellationToken,
-) -> io::Result<()> {
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    Server::builder()
-        .accept_http1(true)
-        .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
-        .http2_keepalive_interval(Some(HTTP2_KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(HTTP2_KEEPALIVE_TIMEOUT))
-        .layer(cors())
-        .layer(GrpcWebLayer::new())
-        .serve_with_incoming_shutdown(
-            routes(flows, serving, drain.clone()),
-            incoming,
-            drain.cancelled_owned(),
-        )
-        .await
-        .map_err(io::Error::other)
+) {
+    let service = ServiceBuilder::new().layer(cors()).layer(GrpcWebLayer::new()).service(routes(
+        flows,
+        serving,
+        drain.clone(),
+    ));
+    server::serve(listener, service, drain).await;
 }
 
 fn routes(flows: Arc<Flows>, serving: &Serving, drain: CancellationToken) -> Routes {
@@ -89,6 +74,7 @@ fn routes(flows: Arc<Flows>, serving: &Serving, drain: CancellationToken) -> Rou
         .routes()
         .prepare()
         .into_axum_router()
+        .layer(from_fn(frames::put))
         .layer(from_fn(layers::deadline))
         .layer(CatchPanicLayer::custom(|_| status::fault().into_http::<axum::body::Body>()))
         .layer(from_fn(layers::observe));

@@ -1,14 +1,21 @@
 //! ReservationService: decode, call one flow, encode.
 
-use std::{pin::Pin, sync::Arc};
+use std::sync::Arc;
 
-use futures_util::{Stream, stream};
+use futures_util::{
+    StreamExt,
+    stream::{self, Empty},
+};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::{decode, encode, status};
+use super::{
+    decode, encode,
+    frames::{self, Body},
+    status,
+};
 use crate::{
-    flow::{Caller, Error, Flows, SeatStream},
+    flow::{Caller, Error, Flows},
     proto::{self, reservation_service_server::ReservationService},
     telemetry,
 };
@@ -79,49 +86,31 @@ impl ReservationService for Reservations {
         &self,
         request: Request<proto::GetSeatMapRequest>,
     ) -> Answer<proto::GetSeatMapResponse> {
-        let event_id = decode::get_seat_map(request.get_ref())?;
-        let view = self.flows.get_seat_map(&event_id).await.map_err(Error::of_a_read)?;
-        Ok(Response::new(encode::seat_map(view)))
+        let (event_id, format) = decode::get_seat_map(request.get_ref())?;
+        let encode = |view| frames::framed(&encode::seat_map(view));
+        let map = self.flows.get_seat_map(&event_id, format, encode).await;
+        let map = map.map_err(Error::of_a_read)?;
+        let body = Body::of(stream::iter([Ok(map)]));
+        Ok(body.into_response(proto::GetSeatMapResponse::default()))
     }
 
-    type StreamSeatUpdatesStream =
-        Pin<Box<dyn Stream<Item = Result<proto::StreamSeatUpdatesResponse, Status>> + Send>>;
+    type StreamSeatUpdatesStream = Empty<Result<proto::StreamSeatUpdatesResponse, Status>>;
 
     async fn stream_seat_updates(
         &self,
         request: Request<proto::StreamSeatUpdatesRequest>,
     ) -> Answer<Self::StreamSeatUpdatesStream> {
-        let (event_id, position) = decode::stream_seat_updates(request.get_ref())?;
-        let opened = self.flows.stream_seat_updates(&event_id, position).await;
-        let reader = Reader {
-            stream: opened.map_err(Error::of_a_read)?,
-            drain: self.drain.clone(),
-            _counted: telemetry::subscriber(),
-        };
-        Ok(Response::new(Box::pin(stream::unfold(Some(reader), Reader::next))))
-    }
-}
-
-/// A stream to one client. It is asked for a message only when the client's
-/// connection has room for one.
-struct Reader {
-    stream: SeatStream,
-    drain: CancellationToken,
-    _counted: telemetry::Subscriber,
-}
-
-impl Reader {
-    /// The next message, and the reader for the one after it, unless the
-    /// stream has ended.
-    async fn next(
-        reader: Option<Self>,
-    ) -> Option<(Result<proto::StreamSeatUpdatesResponse, Status>, Option<Self>)> {
-        let mut reader = reader?;
-        let drained = reader.drain.clone();
-        match drained.run_until_cancelled(reader.stream.next()).await {
-            Some(Ok(message)) => Some((Ok(encode::stream_message(message)), Some(reader))),
-            Some(Err(error)) => Some((Err(error.of_a_read().into()), None)),
-            None => Some((Err(status::draining()), None)),
-        }
+        let (event_id, position, format) = decode::stream_seat_updates(request.get_ref())?;
+        let encode = |message, token| frames::framed(&encode::stream_message(message, token));
+        let opened = self.flows.stream_seat_updates(&event_id, position, format, encode).await;
+        let reader = (opened.map_err(Error::of_a_read)?, telemetry::subscriber());
+        // The transport asks for a message only when its client has room for one.
+        let messages = stream::unfold(reader, async |(mut stream, counted)| {
+            let message = stream.next().await.map_err(|error| error.of_a_read().into());
+            Some((message, (stream, counted)))
+        });
+        let draining = stream::once(async { Err(status::draining()) });
+        let messages = messages.take_until(self.drain.clone().cancelled_owned()).chain(draining);
+        Ok(Body::of(messages).into_response(stream::empty()))
     }
 }

@@ -172,6 +172,12 @@ async fn grpc_web_on_the_same_port() {
     assert!(answer.text().contains(&request.hold_id), "{answer:?}");
     assert!(answer.text().contains("grpc-status:0"), "{answer:?}");
     assert_eq!(stage.server.house().await.count(SeatStatus::Held), 1);
+    // An answer whose bytes are shared.
+    let request = proto::GetSeatMapRequest { event_id: EVENT.into(), ..Default::default() };
+    let method = "ReservationService/GetSeatMap";
+    let answer = grpc_web(addr, method, &origin, &request.encode_to_vec()).await;
+    assert!(answer.text().contains("J-10"), "{answer:?}");
+    assert!(answer.text().contains("grpc-status:0"), "{answer:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

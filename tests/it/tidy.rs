@@ -48,10 +48,13 @@ const ROOMS: [(&str, &[&str]); 14] = [
 const PLAIN: [&str; 6] = ["batch", "failpoint", "health", "mutants", "telemetry", "proto"];
 
 /// Crates that are at home in some rooms only.
-const HOMES: [(&str, &[&str]); 11] = [
+const HOMES: [(&str, &[&str]); 14] = [
     ("tonic", &["grpc", "proto"]),
     ("tonic_types", &["grpc"]),
     ("axum", &["grpc", "http"]),
+    ("http_body", &["grpc"]),
+    ("hyper", &["grpc"]),
+    ("hyper_util", &["grpc"]),
     ("deadpool_redis", &["holds"]),
     ("crc16", &["holds"]),
     ("rustls", &["holds", "ledger"]),

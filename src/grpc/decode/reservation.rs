@@ -5,7 +5,7 @@ use std::{collections::HashSet, ops::RangeInclusive, time::Duration};
 use super::fields::Fields;
 use crate::{
     domain::{AreaId, EventId, HoldId, Position, Refusal},
-    flow::{ConfirmRequest, ExtendHoldRequest, HoldRequest, ReleaseRequest},
+    flow::{ConfirmRequest, ExtendHoldRequest, HoldRequest, ReleaseRequest, SeatFormat},
     limits::{MAX_AREA_CAPACITY, MAX_HOLD_TIME, MAX_UNITS_PER_HOLD},
     proto,
 };
@@ -107,15 +107,16 @@ pub fn get_hold(request: &proto::GetHoldRequest) -> Result<(EventId, HoldId), Re
     fields.finish(|| Some((event_id?, hold_id?)))
 }
 
-pub fn get_seat_map(request: &proto::GetSeatMapRequest) -> Result<EventId, Refusal> {
+pub fn get_seat_map(request: &proto::GetSeatMapRequest) -> Result<(EventId, SeatFormat), Refusal> {
     let mut fields = Fields::default();
     let event_id = fields.parsed("event_id", &request.event_id);
-    fields.finish(|| event_id)
+    let format = seat_format(&mut fields, request.snapshot_format);
+    fields.finish(|| Some((event_id?, format?)))
 }
 
 pub fn stream_seat_updates(
     request: &proto::StreamSeatUpdatesRequest,
-) -> Result<(EventId, Option<Position>), Refusal> {
+) -> Result<(EventId, Option<Position>, SeatFormat), Refusal> {
     let mut fields = Fields::default();
     let event_id: Option<EventId> = fields.parsed("event_id", &request.event_id);
     let position = match &event_id {
@@ -126,7 +127,21 @@ pub fn stream_seat_updates(
         }
         _ => None,
     };
-    fields.finish(|| Some((event_id?, position)))
+    let format = seat_format(&mut fields, request.snapshot_format);
+    fields.finish(|| Some((event_id?, position, format?)))
+}
+
+fn seat_format(fields: &mut Fields, format: i32) -> Option<SeatFormat> {
+    match proto::SnapshotFormat::try_from(format) {
+        Ok(proto::SnapshotFormat::Unspecified | proto::SnapshotFormat::Named) => {
+            Some(SeatFormat::Named)
+        }
+        Ok(proto::SnapshotFormat::Packed) => Some(SeatFormat::Packed),
+        Err(_) => {
+            fields.bad("snapshot_format", "must be NAMED or PACKED");
+            None
+        }
+    }
 }
 
 /// Units of areas, each area once.

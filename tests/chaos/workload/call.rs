@@ -118,7 +118,7 @@ async fn send(
             answer::of_hold(client.get_hold(within(get, deadline)).await?.into_inner().hold)
         }
         Operation::GetSeatMap => {
-            let get = proto::GetSeatMapRequest { event_id };
+            let get = proto::GetSeatMapRequest { event_id, snapshot_format: 0 };
             answer::of_map(client.get_seat_map(within(get, deadline)).await?.into_inner())
         }
     })

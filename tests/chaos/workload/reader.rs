@@ -100,6 +100,7 @@ impl Reader {
         let request = proto::StreamSeatUpdatesRequest {
             event_id: event_id.to_owned(),
             resume_token: self.token.clone(),
+            ..proto::StreamSeatUpdatesRequest::default()
         };
         let opening = self.servers[self.server].stream_seat_updates(request);
         if let Ok(Ok(answer)) = timeout(OPEN_TIMEOUT, opening).await {

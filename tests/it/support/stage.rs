@@ -100,7 +100,8 @@ impl Server {
     }
 
     pub async fn get_seat_map(&self, event_id: &str) -> Result<proto::GetSeatMapResponse, Status> {
-        let request = proto::GetSeatMapRequest { event_id: event_id.into() };
+        let event_id = event_id.into();
+        let request = proto::GetSeatMapRequest { event_id, ..Default::default() };
         Ok(self.reservations.clone().get_seat_map(request).await?.into_inner())
     }
 

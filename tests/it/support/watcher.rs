@@ -9,6 +9,8 @@ use holdfast::proto::{
 use tokio::time::timeout;
 use tonic::{Status, Streaming, transport::Channel};
 
+use super::eventually;
+
 /// The house as a stream tells it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct House {
@@ -49,6 +51,8 @@ pub struct Watcher {
     pub changes: Vec<(String, SeatStatus)>,
     pub snapshots: usize,
     pub token: String,
+    /// How many changes came up to the token.
+    changes_at_token: usize,
     in_snapshot: bool,
 }
 
@@ -61,6 +65,7 @@ impl Watcher {
         let request = proto::StreamSeatUpdatesRequest {
             event_id: event_id.into(),
             resume_token: resume_token.into(),
+            ..Default::default()
         };
         let stream = client.stream_seat_updates(request).await?.into_inner();
         Ok(Self {
@@ -71,14 +76,20 @@ impl Watcher {
             changes: Vec::new(),
             snapshots: 0,
             token: resume_token.into(),
+            changes_at_token: 0,
             in_snapshot: false,
         })
     }
 
-    /// Cuts the stream, and resumes it at `client`'s server.
+    /// Cuts the stream, and resumes it at `client`'s server; as often as it takes,
+    /// where the connection is just going away.
     pub async fn resume_at(&mut self, client: ReservationServiceClient<Channel>) {
-        let opened = Self::open(client, &self.event_id, &self.token).await.unwrap();
+        let open = async || Self::open(client.clone(), &self.event_id, &self.token).await.ok();
+        let opened = eventually("the stream is resumed", open).await;
         (self.client, self.stream) = (opened.client, opened.stream);
+        // The first parts of an update, or of a snapshot, are told again.
+        self.changes.truncate(self.changes_at_token);
+        self.in_snapshot = false;
     }
 
     /// Takes the next message; `None` where the stream has ended.
@@ -108,6 +119,7 @@ impl Watcher {
         }
         if !response.resume_token.is_empty() {
             self.token = response.resume_token;
+            self.changes_at_token = self.changes.len();
         }
         Ok(Some(message))
     }

@@ -1,0 +1,121 @@
+//! Answers that are bytes already: what many callers are told is encoded once,
+//! and each of them costs a reference to it.
+//!
+//! The generated services encode a message for each caller, into a buffer of
+//! its own. Methods that share their bytes answer an empty message with a [`Body`]
+//! beside it, and [`put`] lets it take the place of the one that was made.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
+};
+
+use axum::{body, extract::Request, middleware::Next, response};
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::{Stream, stream};
+use http::HeaderMap;
+use http_body::Frame;
+use prost::Message;
+use tonic::Status;
+
+use super::stall::Pace;
+use crate::limits::STREAM_SEND_BUFFER_BYTES;
+
+/// A flag and a length stand before each message, as the gRPC protocol has it.
+const PREFIX_BYTES: usize = 5;
+
+/// A message as it goes over the wire, not compressed.
+pub fn framed(message: &impl Message) -> Bytes {
+    let length = message.encoded_len();
+    let mut bytes = BytesMut::with_capacity(PREFIX_BYTES + length);
+    bytes.put_u8(0);
+    bytes.put_u32(u32::try_from(length).expect("the contract's bounds keep messages below 4 GB"));
+    message.encode(&mut bytes).expect("there is room for it");
+    bytes.freeze()
+}
+
+/// The messages of one answer, and how it ends.
+pub struct Body {
+    messages: Pin<Box<dyn Stream<Item = Result<Bytes, Status>> + Send>>,
+    /// What is left of a message that is passed on in pieces.
+    rest: Bytes,
+    /// Tells the watchdog when the transport asks.
+    pace: Pace,
+    ended: bool,
+}
+
+impl Body {
+    /// Answers with messages, each [`framed`], to the end or the first error.
+    pub fn of(messages: impl Stream<Item = Result<Bytes, Status>> + Send + 'static) -> Self {
+        let pace = Pace::of_this_call();
+        Self { messages: Box::pin(messages), rest: Bytes::new(), pace, ended: false }
+    }
+
+    /// An answer with this body, for [`put`].
+    pub fn into_response<T>(self, unused: T) -> tonic::Response<T> {
+        let mut response = tonic::Response::new(unused);
+        response.extensions_mut().insert(Carried(Arc::new(Mutex::new(Some(self)))));
+        response
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Frame<Bytes>> {
+        if self.rest.is_empty() {
+            let status = match ready!(self.messages.as_mut().poll_next(cx)) {
+                Some(Ok(message)) => {
+                    self.rest = message;
+                    return self.poll_piece(cx);
+                }
+                Some(Err(status)) => status,
+                None => Status::ok(""),
+            };
+            self.messages = Box::pin(stream::empty());
+            self.ended = true;
+            let mut trailers = HeaderMap::new();
+            // Fails only for a text that no header can be; ours are plain.
+            let _ = status.add_header(&mut trailers);
+            return Poll::Ready(Frame::trailers(trailers));
+        }
+        // What the transport takes it keeps, whether there is room or not.
+        let length = self.rest.len().min(STREAM_SEND_BUFFER_BYTES);
+        Poll::Ready(Frame::data(self.rest.split_to(length)))
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        self.pace.asked();
+        let piece = ready!(self.poll_piece(cx));
+        self.pace.took();
+        Poll::Ready(Some(Ok(piece)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended
+    }
+}
+
+/// A body on its way through the generated service, which can only clone what it
+/// is given beside a message.
+#[derive(Clone)]
+struct Carried(Arc<Mutex<Option<Body>>>);
+
+/// Puts the body that a method has given in the place of the generated one.
+pub async fn put(request: Request, next: Next) -> response::Response {
+    let mut response = next.run(request).await;
+    let Some(Carried(body)) = response.extensions_mut().remove() else { return response };
+    match body.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        Some(body) => response.map(|_| body::Body::new(body)),
+        None => response,
+    }
+}
