@@ -216,8 +216,9 @@ pub const HEALTH_PERIOD: Duration = Duration::from_secs(1);
 pub const HEALTH_PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// HTTP/2 streams of one connection.
 pub const MAX_STREAMS_PER_CONNECTION: u32 = 1_024;
-/// Bytes of one stream that wait for room in its client's window or in the socket;
-/// what was taken from the stream when they did comes on top, up to as much again.
+/// Bytes of one stream that wait for room in its client's window or in the socket,
+/// and of one piece that the transport takes; so three times as much is all that a
+/// stream can pin.
 pub const STREAM_SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// How long a stream's client may leave no room for what waits before the stream
 /// is ended; where nothing at all moves on its connection for as long, that.

@@ -296,6 +296,8 @@ fn the_contract_promises_the_bounds_that_are_kept() {
         (&reservation, format!("1 to {} printable", l::MAX_PAYMENT_REFERENCE_CHARS)),
         (&reservation, format!("at most {} in one message", l::FEED_SEATS_PER_MESSAGE)),
         (&reservation, format!("nothing changes for {} s", l::FEED_HEARTBEAT.as_secs())),
+        (&reservation, format!("is reset after {} s", l::STREAM_STALLED.as_secs())),
+        (&reservation, format!("room for {} streams", l::MAX_SUBSCRIBERS)),
     ] {
         assert!(text.contains(&promise), "nowhere promised: {promise}");
     }
