@@ -1,5 +1,9 @@
 //! Every setting: a flag, and a variable `HOLDFAST_*`.
 
+mod load;
+
+pub use load::{ConfirmLoad, HoldLoad, Houses, LoadCommon, LoadOptions, Scenario, StreamLoad};
+
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
@@ -61,6 +65,12 @@ pub enum Command {
         #[command(flatten)]
         audit: AuditOptions,
     },
+    /// Load a running server, measure how fast it answers, and check what it
+    /// answered.
+    ///
+    /// Exits 0; 1 where a check finds an answer that is not true; 2 where nothing
+    /// could be measured.
+    Load(LoadOptions),
 }
 
 /// What to compare, and what to do about it.

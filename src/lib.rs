@@ -33,6 +33,8 @@ pub mod jobs;
 
 pub mod audit;
 
+pub mod load;
+
 pub mod dev;
 
 #[cfg(all(feature = "failpoints", not(debug_assertions)))]

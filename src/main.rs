@@ -10,7 +10,7 @@ use holdfast::{
     config::{Cli, Command, Doors, Stores},
     dev,
     ledger::Ledger,
-    telemetry,
+    load, telemetry,
 };
 
 #[global_allocator]
@@ -40,6 +40,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Audit { stores, audit } => {
             return Ok(ExitCode::from(audit::run(&stores, &audit).await));
         }
+        Command::Load(options) => return Ok(ExitCode::from(load::run(&options).await)),
         Command::Migrate { postgres_url } => {
             for migration in Ledger::migrate(&postgres_url).await? {
                 println!("applied {migration}");

@@ -1,0 +1,192 @@
+//! `load hold`: nothing but Holds, each of other seats.
+
+use std::{
+    collections::VecDeque,
+    num::NonZeroU32,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::ensure;
+use tokio::time::sleep;
+
+use super::{
+    Run,
+    book::{Fate, Taken},
+    client::{No, Reservations, told},
+    houses::{House, Need},
+    report::Played,
+};
+use crate::{config::HoldLoad, limits::RETRY_DELAY};
+
+/// Where neither calls nor seconds are given.
+const DEFAULT_TIME: Duration = Duration::from_secs(10);
+
+/// What it needs of its houses.
+pub fn need(load: &HoldLoad) -> Need {
+    let events = u64::from(load.houses.events.unwrap_or(1));
+    Need {
+        events: 1,
+        seats_per_hold: load.seats,
+        // Every call has seats of its own; without an end, seats are used again.
+        holds: load.calls.map(|calls| calls.div_ceil(events).max(u64::from(load.in_flight))),
+    }
+}
+
+/// The seats of all houses in blocks, each handed out once.
+#[derive(Debug)]
+pub struct Blocks {
+    next: AtomicU64,
+    size: u32,
+    /// How many each house has.
+    houses: Vec<u64>,
+}
+
+impl Blocks {
+    pub fn new(houses: &[House], size: u32) -> Self {
+        let houses = houses.iter().map(|house| house.seats.len() as u64 / u64::from(size));
+        Self { next: AtomicU64::new(0), size, houses: houses.collect() }
+    }
+
+    pub fn count(&self) -> u64 {
+        self.houses.iter().sum()
+    }
+
+    /// The next block, of each house in turn: which house, which seats.
+    fn next(&self) -> Option<(u32, Range<u32>)> {
+        let most = self.houses.iter().copied().max()?;
+        loop {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            let houses = self.houses.len() as u64;
+            let (house, block) = (number % houses, number / houses);
+            if block >= most {
+                return None;
+            }
+            let house = u32::try_from(house).ok()?;
+            if block < self.houses[house as usize] {
+                let first = u32::try_from(block).ok()? * self.size;
+                return Some((house, first..first + self.size));
+            }
+        }
+    }
+}
+
+/// Plays it.
+///
+/// # Errors
+/// Where there are fewer seats than the calls under way need.
+pub async fn play(run: &Arc<Run>, load: &HoldLoad) -> anyhow::Result<Played> {
+    let blocks = Arc::new(Blocks::new(&run.houses, load.seats));
+    ensure!(
+        blocks.count() >= u64::from(load.in_flight),
+        "there are free seats for {} holds of {}, fewer than the {} under way at a time",
+        blocks.count(),
+        load.seats,
+        load.in_flight
+    );
+    // Without any end it would go on for ever.
+    let seconds = match load.calls {
+        None => load.seconds.or(Some(DEFAULT_TIME)),
+        Some(_) => load.seconds,
+    };
+    run.start(load.calls, seconds, load.rate.map(NonZeroU32::get));
+    let begun = Instant::now();
+    let ttl_ms = load.ttl_ms.map_or(0, NonZeroU32::get);
+    let workers = (0..load.in_flight).map(|n| {
+        let worker = Worker {
+            run: run.clone(),
+            blocks: blocks.clone(),
+            client: run.clients.of(n as usize),
+            n,
+            ttl_ms,
+            held: VecDeque::new(),
+            ended: Vec::new(),
+            releases: 0,
+        };
+        tokio::spawn(worker.work())
+    });
+    let mut releases = 0;
+    for worker in workers.collect::<Vec<_>>() {
+        let mut worker = worker.await?;
+        releases += worker.releases;
+        run.write_down(worker.held.drain(..).chain(worker.ended.drain(..)));
+    }
+    let mut played = Played::new("hold", begun.elapsed());
+    played.tell("events", run.houses.len());
+    played.tell("seats_per_hold", load.seats);
+    played.tell("in_flight", load.in_flight);
+    played.tell("rate_asked", load.rate.map(NonZeroU32::get));
+    played.tell("releases", releases);
+    Ok(played)
+}
+
+/// One call at a time, again and again.
+struct Worker {
+    run: Arc<Run>,
+    blocks: Arc<Blocks>,
+    client: Reservations,
+    n: u32,
+    ttl_ms: u32,
+    /// The oldest first.
+    held: VecDeque<Taken>,
+    /// Kept for the check alone.
+    ended: Vec<Taken>,
+    releases: u64,
+}
+
+impl Worker {
+    async fn work(mut self) -> Self {
+        while let Some((house, seats)) = self.seats().await {
+            let Some(turn) = self.run.turns().next().await else { break };
+            let mut taken = Taken::new(house, self.n, seats);
+            let ttl = (self.ttl_ms > 0).then(|| prost_types::Duration {
+                seconds: i64::from(self.ttl_ms / 1_000),
+                nanos: i32::try_from(self.ttl_ms % 1_000).unwrap_or(0) * 1_000_000,
+            });
+            let request = taken.hold_request(&self.run.name, &self.run.houses, ttl);
+            let answer = self.client.hold(request).await;
+            let answer = self.run.meter.note(self.n as usize, turn.begins.elapsed(), answer);
+            let failed = matches!(answer, Err(No::Failed(_)));
+            if taken.held(&answer) {
+                self.held.push_back(taken);
+            }
+            if failed {
+                // As any client would; a server that is away is not asked in a spin.
+                sleep(RETRY_DELAY).await;
+            }
+        }
+        self
+    }
+
+    /// Seats that nobody of us holds: new ones, or those of the oldest hold.
+    async fn seats(&mut self) -> Option<(u32, Range<u32>)> {
+        if let Some(block) = self.blocks.next() {
+            return Some(block);
+        }
+        while let Some(mut oldest) = self.held.pop_front() {
+            let request = oldest.release_request(&self.run.name, &self.run.houses);
+            let answer = self.client.release(request).await;
+            self.releases += 1;
+            oldest.released(&told(answer));
+            let block = (oldest.house, oldest.seats.clone());
+            if oldest.fate == Fate::Held {
+                // Not now, the server says.
+                self.held.push_back(oldest);
+                sleep(RETRY_DELAY).await;
+                continue;
+            }
+            let is_free = matches!(oldest.fate, Fate::Released | Fate::Ended);
+            if self.run.check || !is_free {
+                self.ended.push(oldest);
+            }
+            if is_free {
+                return Some(block);
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,151 @@
+//! `holdfast load`: a load generator and a judge, as a client of running servers.
+//!
+//! A scenario plays (`hold.rs`, `confirm.rs`): its workers take turns (`pace.rs`),
+//! call, note what each call took and came to (`meter.rs`), and write down what was
+//! answered (`book.rs`). Afterwards that is checked, cleaned up, and told.
+
+mod book;
+mod check;
+mod clean;
+mod client;
+mod confirm;
+mod hold;
+mod houses;
+mod meter;
+mod pace;
+mod progress;
+mod report;
+mod stream;
+
+use std::{
+    mem,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use uuid::Uuid;
+
+use crate::{
+    config::{LoadOptions, Scenario},
+    limits::LOAD_MAX_VIOLATIONS_TOLD,
+};
+use book::Taken;
+use client::Clients;
+use houses::House;
+use meter::Meter;
+use pace::Turns;
+use progress::Watch;
+use report::{Played, Report};
+
+/// What the command ends with.
+const GOOD: u8 = 0;
+const VIOLATIONS: u8 = 1;
+const TROUBLE: u8 = 2;
+
+/// One run, as its workers share it.
+#[derive(Debug)]
+pub struct Run {
+    /// Of its events, holders and payments; nobody else has it.
+    name: String,
+    clients: Clients,
+    houses: Arc<[House]>,
+    /// Of calls.
+    meter: Meter,
+    /// From a change to those who watch.
+    delays: Meter,
+    turns: OnceLock<Arc<Turns>>,
+    check: bool,
+    book: Mutex<Vec<Taken>>,
+}
+
+impl Run {
+    /// The clock runs from now on.
+    fn start(&self, calls: Option<u64>, time: Option<Duration>, rate: Option<u32>) {
+        let turns = self.turns.get_or_init(|| Turns::new(calls, time, rate)).clone();
+        tokio::spawn(async move {
+            // Who is interrupted still learns what was measured, and cleans up.
+            if tokio::signal::ctrl_c().await.is_ok() {
+                turns.stop();
+            }
+        });
+    }
+
+    fn turns(&self) -> &Turns {
+        self.turns.get().expect("a scenario starts before it takes turns")
+    }
+
+    fn parts_over(&self, parts: u64) -> u64 {
+        self.turns.get().map_or(0, |turns| turns.parts_over(parts))
+    }
+
+    fn write_down(&self, taken: impl IntoIterator<Item = Taken>) {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner).extend(taken);
+    }
+}
+
+/// Loads, tells, and answers with what to exit: 0, or 1 where an answer was not
+/// true, or 2 where nothing could be measured.
+pub async fn run(options: &LoadOptions) -> u8 {
+    match load(options).await {
+        Ok(0) => GOOD,
+        Ok(_) => VIOLATIONS,
+        Err(error) => {
+            eprintln!("holdfast: {error:#}");
+            TROUBLE
+        }
+    }
+}
+
+/// Answers how many answers were not true.
+async fn load(options: &LoadOptions) -> anyhow::Result<usize> {
+    let LoadOptions { scenario, common } = options;
+    let (houses, need) = match scenario {
+        Scenario::Hold(load) => (&load.houses, hold::need(load)),
+        Scenario::Confirm(load) => (&load.houses, confirm::need(load)?),
+        Scenario::Stream(load) => (&load.houses, stream::need(load, common)?),
+    };
+    let clients = Clients::connect(common).await?;
+    let name = format!("load-{:08x}", Uuid::new_v4().as_fields().0);
+    let run = Arc::new(Run {
+        houses: houses::open(&clients, &name, houses, need).await?,
+        name,
+        clients,
+        meter: Meter::default(),
+        delays: Meter::default(),
+        turns: OnceLock::new(),
+        check: common.check,
+        book: Mutex::default(),
+    });
+    let watch = Watch::start(&run);
+    let played = play(&run, options).await;
+    watch.end().await;
+    let taken = mem::take(&mut *run.book.lock().unwrap_or_else(PoisonError::into_inner));
+    let violations = match common.check {
+        true => Some(check::check(&run, &taken).await),
+        false => None,
+    };
+    if !common.keep
+        && let Err(error) = clean::clean(&run, &taken).await
+    {
+        eprintln!("holdfast: not all could be cleaned up: {error:#}");
+    }
+    let (played, violations) = (played?, violations.transpose()?);
+    for violation in violations.iter().flatten().take(LOAD_MAX_VIOLATIONS_TOLD) {
+        println!("{violation}");
+    }
+    let count = violations.map(|violations| violations.len());
+    let report = Report { played: &played, tally: &run.meter.tally(), violations: count };
+    match common.json {
+        true => println!("{}", report.json()),
+        false => print!("{}", report.table()),
+    }
+    Ok(count.unwrap_or(0))
+}
+
+async fn play(run: &Arc<Run>, options: &LoadOptions) -> anyhow::Result<Played> {
+    match &options.scenario {
+        Scenario::Hold(load) => hold::play(run, load).await,
+        Scenario::Confirm(load) => confirm::play(run, load).await,
+        Scenario::Stream(load) => stream::play(run, load, &options.common).await,
+    }
+}
