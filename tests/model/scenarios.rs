@@ -53,6 +53,10 @@ const NO_LEFT: Left = Left {
 
 /// What is visited whole with every run of the tests.
 pub fn bounded() -> Vec<Protocol> {
+    [bounded_fast(), bounded_journaled()].concat()
+}
+
+fn bounded_fast() -> Vec<Protocol> {
     vec![
         Protocol {
             left: Left { confirms: [2, 1], releases: [1, 0], crashes: 1, breaks: 1, ..NO_LEFT },
@@ -91,6 +95,11 @@ pub fn bounded() -> Vec<Protocol> {
             sees: &[p::CONFIRMED_AFTER_A_LOSS],
             ..fast("one customer twice, a loss")
         },
+    ]
+}
+
+fn bounded_journaled() -> Vec<Protocol> {
+    vec![
         Protocol {
             left: Left { holds: [2, 1], refusals: 1, ..NO_LEFT },
             sees: &[p::GIVEN_BACK, p::NOT_GIVEN_BACK, p::HELD_AFTER_EXPIRY],
