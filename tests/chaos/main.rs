@@ -78,7 +78,10 @@ async fn run(
 ) -> anyhow::Result<()> {
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("chaos/{seed}"));
     let end = Instant::now() + options.time();
-    if options.recovery || options.time() >= MEASURED_FROM && options.fault.is_empty() {
+    // A build without a guard is there to be caught.
+    let is_measured =
+        options.time() >= MEASURED_FROM && options.fault.is_empty() && options.mutant.is_none();
+    if options.recovery || is_measured {
         for topology in options.topologies() {
             for recovery in recovery::measure(topology, &dir).await? {
                 report.recovery(recovery);
