@@ -54,7 +54,7 @@ impl App {
         telemetry::metrics();
         // 1. The stores. Neither needs to be there yet; but a wrong schema never
         //    mends itself.
-        let holds = Arc::new(Holds::new(&stores.redis_url)?);
+        let holds = Arc::new(Holds::with_calls_of(stores.holds_per_call, &stores.redis_url)?);
         let url = stores.postgres_url.clone();
         let pool_size = stores.postgres_pool.into();
         let ledger = Ledger::new(&ledger::Settings { url, pool_size })?;

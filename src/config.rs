@@ -9,7 +9,11 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use secrecy::SecretString;
 
-use crate::{domain::EventId, limits::MIN_POSTGRES_POOL, telemetry::LogFormat};
+use crate::{
+    domain::EventId,
+    limits::{MAX_HOLDS_PER_CALL, MIN_POSTGRES_POOL},
+    telemetry::LogFormat,
+};
 
 /// A seat and ticket reservation backend that never sells a seat twice.
 #[derive(Debug, Parser)]
@@ -115,6 +119,11 @@ pub struct Stores {
     #[arg(long, env = "HOLDFAST_POSTGRES_POOL", default_value_t = DEFAULT_POOL,
           value_parser = clap::value_parser!(u16).range(i64::from(MIN_POSTGRES_POOL)..))]
     pub postgres_pool: u16,
+    /// Holds that one call of Redis carries at most; 1 sends each by itself, at
+    /// once. For comparison: there is no load at which fewer serve better.
+    #[arg(long, env = "HOLDFAST_HOLDS_PER_CALL", default_value_t = MAX_HOLDS_PER_CALL,
+          value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_HOLDS_PER_CALL)))]
+    pub holds_per_call: u16,
     /// `redis://user:password@host:6379`, or
     /// `redis+sentinel://user:password@sentinel:26379,sentinel:26379/service`, or
     /// `redis+cluster://user:password@node:6379,node:6379`; `rediss` for TLS, with

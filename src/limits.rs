@@ -77,7 +77,7 @@ pub const REDIS_RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Expired holds that one Hold looks through for units to take over.
 pub const MAX_EXPIRED_SCANNED_PER_HOLD: usize = 128;
 /// Holds that one script call carries.
-pub const MAX_HOLDS_PER_CALL: usize = 128;
+pub const MAX_HOLDS_PER_CALL: u16 = 128;
 /// Holds of one event that wait at one server for the call before theirs.
 pub const MAX_HOLDS_WAITING: usize = 8_192;
 /// How long a hold stays readable in Redis after it ended; afterwards

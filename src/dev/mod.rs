@@ -31,6 +31,7 @@ use crate::{
     app::{App, stop_signal},
     config::{DEFAULT_POOL, Doors, Stores},
     ledger::Ledger,
+    limits::MAX_HOLDS_PER_CALL,
 };
 
 /// Runs until SIGINT or SIGTERM, or until a store ends.
@@ -56,6 +57,7 @@ pub async fn run(doors: &Doors, data_dir: &Path) -> anyhow::Result<()> {
         let stores = Stores {
             postgres_url: SecretString::from(postgres.url("holdfast")),
             postgres_pool: DEFAULT_POOL,
+            holds_per_call: MAX_HOLDS_PER_CALL,
             redis_url: SecretString::from(redis.url()),
         };
         let applied = Ledger::migrate(&stores.postgres_url).await?;

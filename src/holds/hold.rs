@@ -13,9 +13,7 @@ use crate::batch::{Batcher, Bounds, CallerWatch};
 use crate::domain::{
     AreaIndex, Epoch, EventId, HoldId, HoldRecord, HolderId, SeatIndex, SeatStatus,
 };
-use crate::limits::{
-    MAX_EXPIRED_SCANNED_PER_HOLD, MAX_HOLDS_PER_CALL, MAX_HOLDS_WAITING, REDIS_RESPONSE_TIMEOUT,
-};
+use crate::limits::{MAX_EXPIRED_SCANNED_PER_HOLD, MAX_HOLDS_WAITING, REDIS_RESPONSE_TIMEOUT};
 
 static HOLD: Verb = verb!("hold");
 
@@ -70,11 +68,12 @@ pub enum HoldReply {
 pub(super) type HoldBatcher =
     Batcher<(EventId, Epoch), HoldArgs, Result<Reply<HoldReply>, Arc<Error>>>;
 
-pub(super) fn batcher(links: &Arc<Links>) -> Arc<HoldBatcher> {
+pub(super) fn batcher(most: u16, links: &Arc<Links>) -> Arc<HoldBatcher> {
     let links = links.clone();
+    // Where each goes by itself, as many calls are under way as are asked for.
     let bounds = Bounds {
-        calls: 1,
-        asks: MAX_HOLDS_PER_CALL,
+        calls: if most == 1 { usize::MAX } else { 1 },
+        asks: most.into(),
         waiting: MAX_HOLDS_WAITING,
         patience: REDIS_RESPONSE_TIMEOUT,
     };

@@ -47,6 +47,7 @@ use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::limits::MAX_HOLDS_PER_CALL;
 use hold::HoldBatcher;
 use link::Links;
 
@@ -66,7 +67,16 @@ impl Holds {
     /// # Errors
     /// [`Error::Url`] where the URL is none of Redis'.
     pub fn new(url: &SecretString) -> Result<Self, Error> {
+        Self::with_calls_of(MAX_HOLDS_PER_CALL, url)
+    }
+
+    /// As [`Self::new`], with calls that carry `most` holds; each hold has a call
+    /// of its own, at once, where that is 1.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with_calls_of(most: u16, url: &SecretString) -> Result<Self, Error> {
         let links = Arc::new(Links::new(url.expose_secret())?);
-        Ok(Self { hold_batcher: hold::batcher(&links), links })
+        Ok(Self { hold_batcher: hold::batcher(most, &links), links })
     }
 }

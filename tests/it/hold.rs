@@ -1,10 +1,16 @@
 //! Hold: all of it or none, once for ever by its id.
 
-use holdfast::proto::{EventState, HoldRequest, HoldState, SeatStatus};
+use futures_util::future::join_all;
+use holdfast::{
+    config::{self, Doors},
+    domain::EventId,
+    holds::Holds,
+    proto::{EventState, HoldRequest, HoldState, SeatStatus},
+};
 use tonic::Code;
 
 use crate::support::{
-    EVENT, Stage, code_and_reason, floor, hold_request, ms, refusal, small_event,
+    EVENT, Server, Stage, code_and_reason, floor, hold_request, ms, refusal, small_event,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -242,4 +248,27 @@ async fn an_id_is_its_events_own() {
     assert_eq!(server.confirm(&anns, "pay-1").await.unwrap(), order);
     let other = server.get_seat_map("other").await.unwrap();
     assert!(other.seats.iter().all(|seat| seat.status() == SeatStatus::Available));
+}
+
+/// What a call of Redis carries has one entry in the event's log.
+#[tokio::test(flavor = "multi_thread")]
+async fn shares_no_call_where_each_shall_go_by_itself() {
+    let stage = Stage::new().await;
+    let settings = config::Stores { holds_per_call: 1, ..stage.stores.settings() };
+    let holds = Holds::new(&settings.redis_url).unwrap();
+    let any = "127.0.0.1:0".parse().unwrap();
+    let doors = Doors { grpc_addr: any, http_addr: any };
+    let server = Server::start_on(&doors, &settings).await;
+    let event_id: EventId = EVENT.parse().unwrap();
+    let seq = async || holds.position(&event_id).await.unwrap().unwrap().seq;
+    let before = seq().await;
+    let asked = (0..40).map(|i| {
+        let mut request = hold_request(&format!("holder-{i}"), &[]);
+        request.areas = floor(1);
+        server.hold(request)
+    });
+    for held in join_all(asked).await {
+        held.unwrap();
+    }
+    assert_eq!(seq().await - before, 40);
 }

@@ -17,6 +17,7 @@ use holdfast::{
     config,
     dev::{Postgres, Redis},
     ledger::Ledger,
+    limits::MAX_HOLDS_PER_CALL,
 };
 use nix::{
     sys::signal::{Signal, killpg},
@@ -146,6 +147,7 @@ impl Stores {
         config::Stores {
             postgres_url: SecretString::from(self.postgres_url.clone()),
             postgres_pool: 8,
+            holds_per_call: MAX_HOLDS_PER_CALL,
             redis_url: SecretString::from(self.redis_url.clone()),
         }
     }
