@@ -7,7 +7,7 @@ help:
 	@echo 'make test   all tests, on stores of their own'
 	@echo 'make model  the protocol between the stores, every order of its steps: minutes'
 	@echo 'make check  format, lints, the contract, migrations, documentation'
-	@echo 'make bench  hold and confirm beside what their stores do alone'
+	@echo 'make bench  each path beside what bounds it and what is usual: 15 minutes'
 	@echo 'make chaos break everything while clients fight for seats, and check every promise:'
 	@echo '           MINUTES=45 SEED=n REDIS=single|sentinel|cluster|all MUTANT=name'
 	@echo 'make clean  forget the data of make up, and all that was built'
@@ -27,9 +27,10 @@ model:
 check:
 	.ci/check
 
+# `docs/BENCHMARKS.md` says what is compared; a whole run writes its tables there.
 bench:
 	@.ci/stores
-	cargo bench --locked --bench first
+	cargo bench --locked --bench speed
 
 # `docs/CHAOS.md` says what it does. A mutant lacks one guard, and is caught.
 MINUTES ?= 45

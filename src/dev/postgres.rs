@@ -119,6 +119,14 @@ impl Postgres {
         Ok(server)
     }
 
+    /// Where the programs are that [`Self::start`] would take.
+    ///
+    /// # Errors
+    /// Where there is no Postgres.
+    pub fn binaries() -> anyhow::Result<PathBuf> {
+        find_binaries()
+    }
+
     /// Where its programs are.
     pub fn bin(&self) -> &Path {
         &self.bin

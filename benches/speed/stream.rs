@@ -1,0 +1,173 @@
+//! StreamSeatUpdates beside tonic's default, and beside readers who stop reading.
+
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use anyhow::ensure;
+use holdfast::{holds::Holds, limits::FEED_TICK};
+use tokio::time::sleep;
+
+use super::{
+    changes::{Made, make},
+    crowd::{Crowd, Manner},
+    events,
+    options::Scale,
+    results::Results,
+    stage::{Server, Stage},
+};
+
+/// Seats of the house that is watched; each is held once.
+pub const HOUSE: usize = 6_000;
+pub const CHANGES_PER_SECOND: usize = 500;
+/// Between the first change that the crowd hears and the first that counts.
+const WARM_UP: Duration = Duration::from_secs(1);
+
+/// What one server's stream costs, and how quick it is.
+struct Cost {
+    cpu_us_per_message: f64,
+    kib_per_subscriber: f64,
+    p99_ms: f64,
+}
+
+/// Where changes come from: nowhere, for the bare server makes its own.
+type Source = Option<(Arc<Holds>, Arc<str>)>;
+
+/// Rows `stream_cpu`, `stream_memory`, `stream_p99`. Servers are fresh in each
+/// round: memory that a server had once it keeps.
+pub async fn run(
+    stage: &mut Stage,
+    scale: Scale,
+    rounds: u32,
+    results: &mut Results,
+) -> anyhow::Result<()> {
+    for round in 0..rounds {
+        println!("  stream, round {}", round + 1);
+        let server = stage.serve(round, &[]).await?;
+        let event_id = events::create(&server, "watched", HOUSE).await?;
+        let source = Some((Arc::new(stage.raw(round)?), event_id));
+        let ours = cost(stage, &server, source, scale).await?;
+        tell(results, "StreamSeatUpdates", &ours);
+        stage.end(server.pid).await?;
+
+        let bare = stage.serve_bare().await?;
+        let default = cost(stage, &bare, None, scale).await?;
+        tell(results, "tonic's default", &default);
+        stage.end(bare.pid).await?;
+
+        let tick_ms = FEED_TICK.as_secs_f64() * 1_000.0;
+        results.ratio("stream_cpu", ours.cpu_us_per_message / default.cpu_us_per_message)?;
+        results.ratio("stream_memory", ours.kib_per_subscriber / default.kib_per_subscriber)?;
+        results.ratio("stream_p99", ours.p99_ms / tick_ms)?;
+    }
+    Ok(())
+}
+
+fn tell(results: &mut Results, name: &str, cost: &Cost) {
+    results.figure(&format!("{name}: CPU a message"), cost.cpu_us_per_message, "us");
+    results.figure(&format!("{name}: memory a subscriber"), cost.kib_per_subscriber, "KiB");
+    if cost.p99_ms > 0.0 {
+        let name = format!("{name}: p99 from the newest change of a message to its arrival");
+        results.figure(&name, cost.p99_ms, "ms");
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "bytes and messages")]
+async fn cost(
+    stage: &Stage,
+    server: &Server,
+    source: Source,
+    scale: Scale,
+) -> anyhow::Result<Cost> {
+    let watch = Duration::from_secs(scale.watch_s);
+    let idle = watch / 2;
+    let made = Made::new(HOUSE);
+    let change = |first: usize, span: Duration| {
+        let count = CHANGES_PER_SECOND * usize::try_from(span.as_millis()).unwrap_or(0) / 1_000;
+        let (source, made) = (source.clone(), made.clone());
+        tokio::spawn(async move {
+            let Some((holds, event_id)) = source else { return Ok(()) };
+            make(holds, event_id, first..first + count, CHANGES_PER_SECOND, made).await
+        })
+    };
+    // 1. What the same changes cost where nobody watches.
+    stage.settle().await?;
+    let process = stage.process(server.pid)?;
+    let before = process.cpu()?;
+    let changes = change(0, idle);
+    sleep(idle).await;
+    let unwatched = (process.cpu()?.saturating_sub(before)).as_secs_f64() / idle.as_secs_f64();
+    changes.await??;
+    // 2. A crowd comes, and has the whole house.
+    let memory = process.memory()?;
+    let (subscribers, connections) = (scale.subscribers, scale.connections);
+    let manner = Manner { subscribers, connections, stalls_one_in: None, comes_back: false };
+    let mut crowd = Crowd::gather(&server.addr, "watched", manner, made.clone()).await?;
+    // 3. It hears of changes.
+    let first = HOUSE / 3;
+    let changes = change(first, WARM_UP + watch + WARM_UP / 2);
+    sleep(WARM_UP).await;
+    let before = process.cpu()?;
+    crowd.tally.count(true);
+    sleep(watch).await;
+    crowd.tally.count(false);
+    let cpu = (process.cpu()?.saturating_sub(before)).as_secs_f64();
+    let memory = process.memory()?.saturating_sub(memory);
+    crowd.is_whole()?;
+    changes.await??;
+    let messages = crowd.tally.messages.load(Relaxed);
+    ensure!(messages > 0, "no message came");
+    let p99_ms = if source.is_some() { crowd.tally.delay(0.99)? } else { 0.0 };
+    crowd.leave().await;
+    stage.is_alive()?;
+    Ok(Cost {
+        cpu_us_per_message: (cpu - unwatched * watch.as_secs_f64()) * 1e6 / messages as f64,
+        kib_per_subscriber: memory as f64 / 1_024.0 / subscribers as f64,
+        p99_ms,
+    })
+}
+
+/// Rows `stream_siblings*`: one reader in ten of each connection stops reading;
+/// the others take up again what they lose.
+#[expect(clippy::cast_precision_loss, reason = "counts of changes")]
+pub async fn siblings(
+    stage: &mut Stage,
+    scale: Scale,
+    rounds: u32,
+    results: &mut Results,
+) -> anyhow::Result<()> {
+    let server = stage.serve(0, &[]).await?;
+    let holds = Arc::new(stage.raw(0)?);
+    let watch_s = usize::try_from(scale.watch_s)? + 4;
+    for round in 0..rounds {
+        println!("  siblings, round {}", round + 1);
+        let mut shares = Vec::new();
+        for (name, stalls_one_in) in [("none", None), ("one reader in ten", Some(10))] {
+            let event_id = format!("watched-{round}-{}", shares.len());
+            let event_id = events::create(&server, &event_id, HOUSE).await?;
+            let made = Made::new(HOUSE);
+            let (subscribers, connections) = (scale.siblings, scale.sibling_connections);
+            let manner = Manner { subscribers, connections, stalls_one_in, comes_back: true };
+            stage.settle().await?;
+            let mut crowd = Crowd::gather(&server.addr, &event_id, manner, made.clone()).await?;
+            crowd.tally.count(true);
+            let count = watch_s * CHANGES_PER_SECOND;
+            make(holds.clone(), event_id, 0..count, CHANGES_PER_SECOND, made).await?;
+            // What comes late has a while yet.
+            sleep(2 * WARM_UP).await;
+            crowd.is_whole()?;
+            let all = (count * crowd.healthy) as f64;
+            let in_time = crowd.tally.changes_in_time.load(Relaxed) as f64 / all;
+            let in_all = crowd.tally.changes.load(Relaxed) as f64 / all;
+            let says = format!("changes that reach healthy readers within 1 s, {name} stalled");
+            results.figure(&says, in_time * 100.0, "%");
+            shares.push((in_time, in_all));
+            crowd.leave().await;
+            stage.is_alive()?;
+        }
+        results.ratio("stream_siblings", shares[1].0 / shares[0].0)?;
+        results.ratio("stream_siblings_late", shares[1].1 / shares[0].1)?;
+    }
+    Ok(())
+}
