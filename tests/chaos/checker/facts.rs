@@ -143,8 +143,10 @@ impl<'a> Facts<'a> {
         self.made_last_ms.get(hold_id).copied()
     }
 
-    pub fn clock_was_moved(&self) -> bool {
-        self.faults.iter().any(|fault| order::moves_clock(fault))
+    /// Whether Redis' clock may have been wrong at some moment of this time.
+    pub fn clock_may_be_wrong(&self, from_us: u64, to_us: u64) -> bool {
+        let mut moves = self.faults.iter().filter(|fault| order::moves_clock(fault));
+        moves.any(|fault| is_felt(fault, from_us, to_us))
     }
 
     /// Whether a Hold was answered with the very hold that was made then.

@@ -62,7 +62,8 @@ fn at_rest(facts: &Facts<'_>, hold_id: &str, calls: &[&Call]) -> Vec<Violation> 
         Some((told, true)) => outcome != Some(told),
         Some((_, false)) => {
             let from_us = calls[0].start_us;
-            let excused = facts.clock_was_moved() || !facts.must_last(from_us, call.end_us);
+            let excused = facts.clock_may_be_wrong(from_us, call.end_us)
+                || !facts.must_last(from_us, call.end_us);
             outcome == Some("confirmed") && !excused
         }
         None => false,
@@ -83,7 +84,8 @@ fn in_time(facts: &Facts<'_>, calls: &[&Call]) -> Option<Violation> {
     let from_us = calls.first()?.start_us;
     let ended = calls.iter().filter(|call| match told_end(call) {
         Some((_, decided)) => {
-            let lasts = !facts.clock_was_moved() && facts.must_last(from_us, call.end_us);
+            let lasts = !facts.clock_may_be_wrong(from_us, call.end_us)
+                && facts.must_last(from_us, call.end_us);
             decided || lasts
         }
         None => false,

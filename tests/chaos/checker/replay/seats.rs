@@ -101,8 +101,8 @@ impl<'a> Walk<'_, 'a> {
     /// that it was forgotten.
     pub(super) fn is_owed(&self, life: &Life<'a>, epoch: u64, seat: &str, before_us: u64) -> bool {
         let (facts, hold) = (self.facts, life.hold);
-        let may_have_run_out =
-            facts.clock_was_moved() && facts.outcome_of(&hold.hold_id) == Some("expired");
+        let may_have_run_out = facts.clock_may_be_wrong(life.made.earliest_us, before_us)
+            && facts.outcome_of(&hold.hold_id) == Some("expired");
         life.ended.is_none()
             && life.is_answered
             && life.last.epoch < epoch
@@ -203,7 +203,8 @@ impl<'a> Walk<'_, 'a> {
                 (Promise::OneOutcome, format!("seat {seat} of {owner} was sold, and freed"))
             }
             Some("expired") => {
-                if facts.clock_was_moved() || life.hold.expire_ms <= self.latest_ms {
+                let may_be_wrong = facts.clock_may_be_wrong(life.made.earliest_us, entry.log.at_us);
+                if may_be_wrong || life.hold.expire_ms <= self.latest_ms {
                     return;
                 }
                 (Promise::Exclusion, format!("{owner} was expired before it ran out"))
