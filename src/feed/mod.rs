@@ -119,3 +119,18 @@ impl Feeds {
 fn lock(registry: &Registry) -> MutexGuard<'_, HashMap<EventId, Arc<EventFeed>>> {
     registry.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_has_so_many_places() {
+        let nowhere = "redis://127.0.0.1:1".to_owned().into();
+        let feeds = Feeds::new(Arc::new(Holds::new(&nowhere).unwrap()));
+        let mut places: Vec<_> = (0..MAX_SUBSCRIBERS).map(|_| feeds.place().unwrap()).collect();
+        assert!(matches!(feeds.place(), Err(TooMany::Streams)));
+        places.pop();
+        assert!(feeds.place().is_ok(), "a stream has ended");
+    }
+}
