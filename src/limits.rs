@@ -258,6 +258,8 @@ pub const MAX_STREAMS_PER_CONNECTION: u32 = 1_024;
 /// and of one piece that the transport takes; so three times as much is all that a
 /// stream can pin.
 pub const STREAM_SEND_BUFFER_BYTES: usize = 64 * 1024;
+/// Bytes of one connection that wait for the end of its turn, and for the socket.
+pub const CONNECTION_WRITE_BUFFER_BYTES: usize = 32 * 1024;
 /// How long a stream's client may leave no room for what waits before the stream
 /// is ended; where nothing at all moves on its connection for as long, that.
 pub const STREAM_STALLED: Duration = Duration::from_secs(20);

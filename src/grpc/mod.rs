@@ -2,6 +2,7 @@
 
 mod catalog;
 pub mod codec;
+mod cork;
 mod decode;
 mod encode;
 mod frames;

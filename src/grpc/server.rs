@@ -18,7 +18,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::body::Body;
 use tower::{Service, ServiceExt};
 
-use super::stall::{Calls, Connection};
+use super::{
+    cork::Socket,
+    stall::{Calls, Connection},
+};
 use crate::limits::{
     ACCEPT_PAUSE, HTTP2_KEEPALIVE_INTERVAL, HTTP2_KEEPALIVE_TIMEOUT, MAX_STREAMS_PER_CONNECTION,
     STALLED_CONNECTION_GRACE, STREAM_SEND_BUFFER_BYTES,
@@ -58,6 +61,7 @@ where
 {
     // Only makes small answers slower, where it fails.
     let _ = stream.set_nodelay(true);
+    let socket = Socket::new(stream);
     let connection = Arc::new(Connection::default());
     let mut builder = Builder::new(Calls(connection.clone()));
     builder.http1().timer(TokioTimer::new());
@@ -69,7 +73,8 @@ where
         .keep_alive_interval(HTTP2_KEEPALIVE_INTERVAL)
         .keep_alive_timeout(HTTP2_KEEPALIVE_TIMEOUT);
     let service = service.map_request(|request: Request<Incoming>| request.map(Body::new));
-    let serving = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let serving =
+        builder.serve_connection(TokioIo::new(socket.clone()), TowerToHyperService::new(service));
     let mut serving = pin!(serving);
     let serve = async {
         tokio::select! {
@@ -86,7 +91,7 @@ where
             }
         }
     };
-    connection.scope(serve).await;
+    socket.send_after(connection.scope(serve)).await;
 }
 
 /// Of a client that went away before it was served.
