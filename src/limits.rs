@@ -233,7 +233,7 @@ pub const FEED_HISTORY_ENTRIES: usize = 10_000;
 pub const FEED_TOLD_MESSAGES: usize = 64;
 /// How long they are kept, about.
 pub const FEED_TOLD_KEPT: Duration = Duration::from_secs(2);
-/// Streams of one server; each takes some 10 KB, and see `STREAM_SEND_BUFFER_BYTES`
+/// Streams of one server; each takes some 20 KB, and see `STREAM_SEND_BUFFER_BYTES`
 /// for what one that is not read can pin.
 pub const MAX_SUBSCRIBERS: usize = 20_000;
 /// Silence after which a subscriber is sent a heartbeat.
