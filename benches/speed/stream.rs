@@ -28,6 +28,8 @@ const WARM_UP: Duration = Duration::from_secs(1);
 struct Cost {
     cpu_us_per_message: f64,
     kib_per_subscriber: f64,
+    /// Ten where it keeps up: who lags sends fewer, and larger ones.
+    messages_per_second: f64,
     p99_ms: f64,
 }
 
@@ -67,6 +69,8 @@ pub async fn run(
 fn tell(results: &mut Results, name: &str, cost: &Cost) {
     results.figure(&format!("{name}: CPU a message"), cost.cpu_us_per_message, "us");
     results.figure(&format!("{name}: memory a subscriber"), cost.kib_per_subscriber, "KiB");
+    let messages = cost.messages_per_second;
+    results.figure(&format!("{name}: messages a subscriber gets in a second"), messages, "");
     if cost.p99_ms > 0.0 {
         let name = format!("{name}: p99 from the newest change of a message to its arrival");
         results.figure(&name, cost.p99_ms, "ms");
@@ -124,6 +128,7 @@ async fn cost(
     Ok(Cost {
         cpu_us_per_message: (cpu - unwatched * watch.as_secs_f64()) * 1e6 / messages as f64,
         kib_per_subscriber: memory as f64 / 1_024.0 / subscribers as f64,
+        messages_per_second: messages as f64 / subscribers as f64 / watch.as_secs_f64(),
         p99_ms,
     })
 }
