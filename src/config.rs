@@ -2,7 +2,9 @@
 
 mod load;
 
-pub use load::{ConfirmLoad, HoldLoad, Houses, LoadCommon, LoadOptions, Scenario, StreamLoad};
+pub use load::{
+    ConfirmLoad, HoldLoad, Houses, LoadCommon, LoadOptions, SaleLoad, Scenario, StreamLoad,
+};
 
 use std::{net::SocketAddr, path::PathBuf};
 

@@ -190,6 +190,8 @@ pub const MAX_LOAD_SUBSCRIBERS: i64 = 1_000_000;
 pub const MAX_LOAD_EVENTS: i64 = 10_000;
 /// The longest run.
 pub const MAX_LOAD_TIME: Duration = Duration::from_secs(24 * 3_600);
+/// Events that it makes or closes at the same time.
+pub const LOAD_EVENTS_AT_ONCE: usize = 4;
 /// Seats of one own event where no number of calls is given.
 pub const LOAD_HOUSE_SEATS: u64 = 100_000;
 /// Seats of all own events together, then.
@@ -205,6 +207,10 @@ pub const LOAD_ASIDE_IN_FLIGHT: usize = 64;
 pub const LOAD_MAX_LATENCY: Duration = Duration::from_secs(600);
 /// Seats of an own event that is watched.
 pub const LOAD_STREAM_HOUSE_SEATS: u64 = 2_000;
+/// Seats of an own event that is sold.
+pub const LOAD_SALE_HOUSE_SEATS: u64 = 2_000;
+/// How often somebody looks for seats before they go away.
+pub const LOAD_SALE_TRIES: usize = 8;
 /// How long the last changes may be on their way to all who watch.
 pub const LOAD_STREAM_GRACE: Duration = Duration::from_secs(5);
 /// How often progress is shown, and the finest step of a plot over time.

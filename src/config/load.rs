@@ -1,6 +1,6 @@
 //! The flags of `holdfast load`.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 
@@ -23,6 +23,7 @@ pub struct LoadOptions {
 
 /// What all scenarios share.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "For all scenarios")]
 pub struct LoadCommon {
     /// A server to load; may be given again, then connections are spread.
     #[arg(
@@ -44,6 +45,9 @@ pub struct LoadCommon {
     /// Leave holds and events as they are at the end.
     #[arg(long, global = true)]
     pub keep: bool,
+    /// Draw latency over time and by percentile: an SVG picture.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub plot: Option<PathBuf>,
     /// One JSON object as the last line instead of a table.
     #[arg(long, global = true)]
     pub json: bool,
@@ -57,6 +61,9 @@ pub enum Scenario {
     Hold(HoldLoad),
     /// Sell: holds first, beside the clock, then their Confirms.
     Confirm(ConfirmLoad),
+    /// An on-sale as it is: of 33 people 20 watch, 10 hold and give back, and 3 hold
+    /// and buy; half of them come when it opens, and who is refused tries other seats.
+    Sale(SaleLoad),
     /// Watch: many streams, while seats are held and released at a steady rate.
     Stream(StreamLoad),
 }
@@ -131,6 +138,24 @@ pub struct ConfirmLoad {
     #[arg(long, value_name = "PERCENT", conflicts_with = "event",
           value_parser = clap::value_parser!(u8).range(0..=100))]
     pub hot: Option<u8>,
+}
+
+/// `load sale`
+#[derive(Debug, Clone, Args)]
+pub struct SaleLoad {
+    #[command(flatten)]
+    pub houses: Houses,
+    /// Who comes, in all.
+    #[arg(long, default_value_t = 330,
+          value_parser = clap::value_parser!(u32).range(1..=MAX_LOAD_SUBSCRIBERS))]
+    pub people: u32,
+    /// Seats side by side that each wants.
+    #[arg(long, default_value_t = 2,
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_UNITS_PER_HOLD)))]
+    pub seats: u32,
+    /// The time in which they come.
+    #[arg(long, default_value = "10", value_parser = seconds)]
+    pub seconds: Duration,
 }
 
 /// `load stream`

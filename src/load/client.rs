@@ -11,7 +11,7 @@ use tonic_types::StatusExt as _;
 
 use crate::{
     config::LoadCommon,
-    limits::{LOAD_CALL_TIMEOUT, LOAD_MAX_ANSWER_BYTES},
+    limits::{LOAD_CALL_TIMEOUT, LOAD_MAX_ANSWER_BYTES, MAX_STREAMS_PER_CONNECTION},
     proto::{
         catalog_service_client::CatalogServiceClient,
         reservation_service_client::ReservationServiceClient,
@@ -62,6 +62,21 @@ impl Clients {
         CatalogServiceClient::new(self.channels[worker % self.channels.len()].clone())
             .max_decoding_message_size(LOAD_MAX_ANSWER_BYTES)
     }
+}
+
+/// Whether the connections carry so many calls or streams at a time; `what` is the
+/// flag that asks for them.
+///
+/// # Errors
+/// Where they do not: the others would wait in this program.
+pub fn fit(what: &str, count: u32, common: &LoadCommon) -> anyhow::Result<()> {
+    let needed = count.div_ceil(MAX_STREAMS_PER_CONNECTION);
+    ensure!(
+        common.connections >= needed,
+        "{what}: {count} need at least {needed} --connections: one carries \
+         {MAX_STREAMS_PER_CONNECTION}"
+    );
+    Ok(())
 }
 
 /// What an error says.

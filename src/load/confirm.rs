@@ -2,19 +2,19 @@
 
 use std::{sync::Arc, time::Instant};
 
-use anyhow::{Context as _, ensure};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use anyhow::{bail, ensure};
+use futures_util::{StreamExt as _, stream};
 use tokio::time::sleep;
 
 use super::{
     Run,
     book::Taken,
-    client::{No, Reservations, why},
+    client::{No, Reservations, fit, told},
     houses::Need,
     report::Played,
 };
 use crate::{
-    config::ConfirmLoad,
+    config::{ConfirmLoad, LoadCommon},
     limits::{LOAD_ASIDE_IN_FLIGHT, RETRY_DELAY},
 };
 
@@ -24,8 +24,10 @@ const EVENTS_BESIDE_A_HOT_ONE: u32 = 50;
 /// What it needs of its houses.
 ///
 /// # Errors
-/// Where the cold part has no event to go to.
-pub fn need(load: &ConfirmLoad) -> anyhow::Result<Need> {
+/// Where the cold part has no event to go to, or there are more calls under way than
+/// the connections can carry.
+pub fn need(load: &ConfirmLoad, common: &LoadCommon) -> anyhow::Result<Need> {
+    fit("--in-flight", load.in_flight, common)?;
     let events = if load.hot.is_some() { EVENTS_BESIDE_A_HOT_ONE } else { 1 };
     let spread = Spread { hot: load.hot, houses: load.houses.events.unwrap_or(events) };
     let is_cold_somewhere = load.hot.is_none_or(|hot| hot == 100) || spread.houses > 1;
@@ -108,21 +110,25 @@ async fn hold_all(
 ) -> anyhow::Result<Vec<Taken>> {
     let holds = stream::iter(0..load.calls).map(async |call| {
         let (house, before) = spread.place(call);
-        let first = u32::try_from(before)? * load.seats;
-        let worker = usize::try_from(call)?;
-        let holder = u32::try_from(call % u64::from(load.in_flight))?;
+        let first = u32::try_from(before).expect("a house has fewer seats") * load.seats;
+        let holder = u32::try_from(call % u64::from(load.in_flight)).expect("a u32 bounds it");
         let mut taken = Taken::new(house, holder, first..first + load.seats);
         let request = taken.hold_request(&run.name, &run.houses, None);
-        let answer = run.clients.of(worker).hold(request).await;
-        let answer =
-            answer.map_err(|status| why(&status)).context("cannot hold what is to be sold");
-        if answer.is_err() {
-            run.write_down([taken.clone()]);
-        }
-        taken.held(&Ok(answer?.into_inner()));
-        anyhow::Ok(taken)
+        let answer = told(run.clients.of(holder as usize).hold(request).await);
+        let is_there = taken.held(&answer);
+        (is_there.then_some(taken), answer.err())
     });
-    holds.buffered(LOAD_ASIDE_IN_FLIGHT).try_collect().await
+    let holds: Vec<(Option<Taken>, Option<No>)> =
+        holds.buffered(LOAD_ASIDE_IN_FLIGHT).collect().await;
+    let failed = holds.iter().find_map(|(_, no)| no.clone());
+    let held = holds.into_iter().filter_map(|(taken, _)| taken).collect();
+    match failed {
+        None => Ok(held),
+        Some(no) => {
+            run.write_down(held);
+            bail!("cannot hold what is to be sold: {no}")
+        }
+    }
 }
 
 async fn work(run: &Run, worker: usize, held: &[Taken]) -> Vec<Taken> {
@@ -144,4 +150,41 @@ async fn work(run: &Run, worker: usize, held: &[Taken]) -> Vec<Taken> {
         }
     }
     sold
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn every_call_has_seats_of_its_own_and_the_hot_event_its_part() {
+        for (hot, houses) in [
+            (None, 1),
+            (None, 7),
+            (Some(0), 2),
+            (Some(1), 3),
+            (Some(20), 50),
+            (Some(99), 2),
+            (Some(100), 1),
+        ] {
+            for calls in [1, 2, 99, 100, 101, 1_234] {
+                let spread = Spread { hot, houses };
+                let mut on: BTreeMap<u32, u64> = BTreeMap::new();
+                for (house, before) in (0..calls).map(|call| spread.place(call)) {
+                    let count = on.entry(house).or_default();
+                    assert_eq!(before, *count, "{spread:?}: a seat twice, or never");
+                    *count += 1;
+                }
+                let most = on.values().max().unwrap();
+                assert!(on.keys().all(|&house| house < houses), "{spread:?}");
+                assert!(spread.most(calls) >= *most, "{spread:?}, {calls}: {on:?}");
+                if let Some(hot) = hot {
+                    let on_hot = on.get(&0).copied().unwrap_or_default();
+                    assert_eq!(on_hot, calls * u64::from(hot) / 100, "{spread:?}");
+                }
+            }
+        }
+    }
 }

@@ -17,24 +17,28 @@ use tokio::time::sleep;
 use super::{
     Run,
     book::{Fate, Taken},
-    client::{No, Reservations, told},
+    client::{No, Reservations, fit, told},
     houses::{House, Need},
     report::Played,
 };
-use crate::{config::HoldLoad, limits::RETRY_DELAY};
+use crate::{
+    config::{HoldLoad, LoadCommon},
+    limits::RETRY_DELAY,
+};
 
 /// Where neither calls nor seconds are given.
 const DEFAULT_TIME: Duration = Duration::from_secs(10);
 
 /// What it needs of its houses.
-pub fn need(load: &HoldLoad) -> Need {
+///
+/// # Errors
+/// Where there are more calls under way than the connections can carry.
+pub fn need(load: &HoldLoad, common: &LoadCommon) -> anyhow::Result<Need> {
+    fit("--in-flight", load.in_flight, common)?;
     let events = u64::from(load.houses.events.unwrap_or(1));
-    Need {
-        events: 1,
-        seats_per_hold: load.seats,
-        // Every call has seats of its own; without an end, seats are used again.
-        holds: load.calls.map(|calls| calls.div_ceil(events).max(u64::from(load.in_flight))),
-    }
+    // Every call has seats of its own; without an end, seats are used again.
+    let holds = load.calls.map(|calls| calls.div_ceil(events).max(u64::from(load.in_flight)));
+    Ok(Need { events: 1, seats_per_hold: load.seats, holds })
 }
 
 /// The seats of all houses in blocks, each handed out once.
@@ -140,8 +144,9 @@ struct Worker {
 
 impl Worker {
     async fn work(mut self) -> Self {
-        while let Some((house, seats)) = self.seats().await {
-            let Some(turn) = self.run.turns().next().await else { break };
+        while self.run.turns().claim() {
+            let Some((house, seats)) = self.seats().await else { break };
+            let Some(turn) = self.run.turns().due().await else { break };
             let mut taken = Taken::new(house, self.n, seats);
             let ttl = (self.ttl_ms > 0).then(|| prost_types::Duration {
                 seconds: i64::from(self.ttl_ms / 1_000),
@@ -167,24 +172,30 @@ impl Worker {
         if let Some(block) = self.blocks.next() {
             return Some(block);
         }
-        while let Some(mut oldest) = self.held.pop_front() {
+        // Each at most once: a server that is away for long ends this worker.
+        for _ in 0..self.held.len() {
+            let mut oldest = self.held.pop_front()?;
             let request = oldest.release_request(&self.run.name, &self.run.houses);
             let answer = self.client.release(request).await;
             self.releases += 1;
             oldest.released(&told(answer));
             let block = (oldest.house, oldest.seats.clone());
-            if oldest.fate == Fate::Held {
-                // Not now, the server says.
-                self.held.push_back(oldest);
-                sleep(RETRY_DELAY).await;
-                continue;
+            match oldest.fate {
+                Fate::Released | Fate::Ended => {
+                    if self.run.check {
+                        self.ended.push(oldest);
+                    }
+                    return Some(block);
+                }
+                // Its Hold may still come to be: its seats are not ours to use.
+                Fate::Asked => self.ended.push(oldest),
+                Fate::Held | Fate::Unsettled | Fate::Confirmed(_) => {
+                    self.held.push_back(oldest);
+                    self.run.pause(RETRY_DELAY).await;
+                }
             }
-            let is_free = matches!(oldest.fate, Fate::Released | Fate::Ended);
-            if self.run.check || !is_free {
-                self.ended.push(oldest);
-            }
-            if is_free {
-                return Some(block);
+            if self.run.turns().is_over() {
+                return None;
             }
         }
         None

@@ -9,7 +9,7 @@ use super::client::{Clients, why};
 use crate::{
     config::Houses,
     limits::{
-        AUDIT_CONCURRENCY, LOAD_HOUSE_SEATS, LOAD_HOUSES_SEATS, MAX_SEATS, MAX_UNITS_PER_HOLD,
+        LOAD_EVENTS_AT_ONCE, LOAD_HOUSE_SEATS, LOAD_HOUSES_SEATS, MAX_SEATS, MAX_UNITS_PER_HOLD,
     },
     proto::{
         self, CreateEventRequest, EventState, GetEventRequest, GetSeatMapRequest, HoldDurability,
@@ -79,7 +79,18 @@ pub async fn open(
         made.map_err(|status| why(&status)).context("cannot create an event")?;
         anyhow::Ok(House { event_id, seats: (0..seats).map(seat_id).collect(), own: true })
     });
-    let houses: Vec<House> = made.buffered(AUDIT_CONCURRENCY).try_collect().await?;
+    let made: Vec<anyhow::Result<House>> = made.buffered(LOAD_EVENTS_AT_ONCE).collect().await;
+    let (mut houses, mut failed) = (Vec::new(), None);
+    for made in made {
+        match made {
+            Ok(house) => houses.push(house),
+            Err(error) => failed = Some(error),
+        }
+    }
+    if let Some(error) = failed {
+        close(clients, &houses).await?;
+        return Err(error);
+    }
     Ok(houses.into())
 }
 
@@ -97,7 +108,7 @@ pub async fn close(clients: &Clients, houses: &[House]) -> anyhow::Result<()> {
         let closed = clients.catalog(n).update_event(request).await;
         closed.map_err(|status| why(&status)).context("cannot close an event")
     });
-    closed.buffer_unordered(AUDIT_CONCURRENCY).try_collect::<Vec<_>>().await?;
+    closed.buffer_unordered(LOAD_EVENTS_AT_ONCE).try_collect::<Vec<_>>().await?;
     Ok(())
 }
 

@@ -62,16 +62,21 @@ impl Meter {
         answer: Result<Response<T>, Status>,
     ) -> Result<T, No> {
         let answer = told(answer);
+        self.count(worker, took, &answer);
+        answer
+    }
+
+    /// Notes what a call came to.
+    pub fn count<T>(&self, worker: usize, took: Duration, answer: &Result<T, No>) {
         let took_us = micros(took);
         let mut shard = lock(&self.shards[worker % SHARDS]);
         shard.step.saturating_record(took_us);
         shard.tally.took.saturating_record(took_us);
-        match &answer {
+        match answer {
             Ok(_) => shard.tally.ok += 1,
             Err(No::Refused(reason)) => count(&mut shard.tally.refusals, reason),
             Err(No::Failed(code)) => count(&mut shard.tally.errors, code),
         }
-        answer
     }
 
     /// Notes times that are no calls', in microseconds; answers how many.

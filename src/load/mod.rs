@@ -13,16 +13,23 @@ mod hold;
 mod houses;
 mod meter;
 mod pace;
+mod plot;
 mod progress;
 mod report;
+mod sale;
+mod series;
 mod stream;
 
 use std::{
+    fs::File,
     mem,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
+use anyhow::Context as _;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
@@ -53,7 +60,11 @@ pub struct Run {
     meter: Meter,
     /// From a change to those who watch.
     delays: Meter,
+    /// Of the two, what is plotted.
+    plots_delays: bool,
     turns: OnceLock<Arc<Turns>>,
+    /// Interrupted.
+    stopped: CancellationToken,
     check: bool,
     book: Mutex<Vec<Taken>>,
 }
@@ -62,16 +73,27 @@ impl Run {
     /// The clock runs from now on.
     fn start(&self, calls: Option<u64>, time: Option<Duration>, rate: Option<u32>) {
         let turns = self.turns.get_or_init(|| Turns::new(calls, time, rate)).clone();
+        let stopped = self.stopped.clone();
         tokio::spawn(async move {
             // Who is interrupted still learns what was measured, and cleans up.
             if tokio::signal::ctrl_c().await.is_ok() {
                 turns.stop();
+                stopped.cancel();
             }
         });
     }
 
     fn turns(&self) -> &Turns {
         self.turns.get().expect("a scenario starts before it takes turns")
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.is_cancelled()
+    }
+
+    /// Waits, but not for a run that is interrupted.
+    async fn pause(&self, time: Duration) {
+        let _ = timeout(time, self.stopped.cancelled()).await;
     }
 
     fn parts_over(&self, parts: u64) -> u64 {
@@ -100,10 +122,15 @@ pub async fn run(options: &LoadOptions) -> u8 {
 async fn load(options: &LoadOptions) -> anyhow::Result<usize> {
     let LoadOptions { scenario, common } = options;
     let (houses, need) = match scenario {
-        Scenario::Hold(load) => (&load.houses, hold::need(load)),
-        Scenario::Confirm(load) => (&load.houses, confirm::need(load)?),
+        Scenario::Hold(load) => (&load.houses, hold::need(load, common)?),
+        Scenario::Confirm(load) => (&load.houses, confirm::need(load, common)?),
+        Scenario::Sale(load) => (&load.houses, sale::need(load, common)?),
         Scenario::Stream(load) => (&load.houses, stream::need(load, common)?),
     };
+    if let Some(path) = &common.plot {
+        // Found now, not when all is over.
+        File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    }
     let clients = Clients::connect(common).await?;
     let name = format!("load-{:08x}", Uuid::new_v4().as_fields().0);
     let run = Arc::new(Run {
@@ -112,15 +139,17 @@ async fn load(options: &LoadOptions) -> anyhow::Result<usize> {
         clients,
         meter: Meter::default(),
         delays: Meter::default(),
+        plots_delays: matches!(scenario, Scenario::Stream(_)),
         turns: OnceLock::new(),
+        stopped: CancellationToken::new(),
         check: common.check,
         book: Mutex::default(),
     });
     let watch = Watch::start(&run);
     let played = play(&run, options).await;
-    watch.end().await;
+    let series = watch.end().await;
     let taken = mem::take(&mut *run.book.lock().unwrap_or_else(PoisonError::into_inner));
-    let violations = match common.check {
+    let checked = match common.check {
         true => Some(check::check(&run, &taken).await),
         false => None,
     };
@@ -129,16 +158,23 @@ async fn load(options: &LoadOptions) -> anyhow::Result<usize> {
     {
         eprintln!("holdfast: not all could be cleaned up: {error:#}");
     }
-    let (played, violations) = (played?, violations.transpose()?);
-    for violation in violations.iter().flatten().take(LOAD_MAX_VIOLATIONS_TOLD) {
+    let played = played?;
+    if let Some(path) = &common.plot {
+        let meter = if run.plots_delays { &run.delays } else { &run.meter };
+        plot::draw(path, played.scenario, &series, &meter.tally().took)?;
+    }
+    let violations = checked.as_ref().and_then(|checked| checked.as_ref().ok());
+    for violation in violations.into_iter().flatten().take(LOAD_MAX_VIOLATIONS_TOLD) {
         println!("{violation}");
     }
-    let count = violations.map(|violations| violations.len());
+    let count = violations.map(Vec::len);
     let report = Report { played: &played, tally: &run.meter.tally(), violations: count };
     match common.json {
         true => println!("{}", report.json()),
         false => print!("{}", report.table()),
     }
+    // What was measured is told, even where it cannot be checked.
+    checked.transpose()?;
     Ok(count.unwrap_or(0))
 }
 
@@ -146,6 +182,7 @@ async fn play(run: &Arc<Run>, options: &LoadOptions) -> anyhow::Result<Played> {
     match &options.scenario {
         Scenario::Hold(load) => hold::play(run, load).await,
         Scenario::Confirm(load) => confirm::play(run, load).await,
+        Scenario::Sale(load) => sale::play(run, load).await,
         Scenario::Stream(load) => stream::play(run, load, &options.common).await,
     }
 }

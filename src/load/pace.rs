@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 #[derive(Debug)]
 pub struct Turns {
     begun: Instant,
+    claimed: AtomicU64,
     next: AtomicU64,
     calls: u64,
     until: Option<Instant>,
@@ -46,6 +47,7 @@ impl Turns {
         let begun = Instant::now();
         let turns = Arc::new(Self {
             begun,
+            claimed: AtomicU64::new(0),
             next: AtomicU64::new(0),
             calls: calls.unwrap_or(u64::MAX),
             until: time.map(|time| begun + time),
@@ -59,27 +61,45 @@ impl Turns {
         turns
     }
 
-    /// The next turn, when it has come; none at the end. A turn of a schedule is made
-    /// however late it is.
+    /// The next turn, when it has come; none at the end.
     pub async fn next(&self) -> Option<Turn> {
+        if self.claim() { self.due().await } else { None }
+    }
+
+    /// Claims a turn: who has something to prepare does so before it is due. False at
+    /// the end.
+    pub fn claim(&self) -> bool {
+        let is_over = self.schedule.is_none() && self.ends_before(Instant::now());
+        !is_over
+            && !self.stopped.load(Ordering::Relaxed)
+            && self.claimed.fetch_add(1, Ordering::Relaxed) < self.calls
+    }
+
+    /// A turn that was claimed, when it has come; none where time is over before. A
+    /// turn of a schedule is made however late it is.
+    pub async fn due(&self) -> Option<Turn> {
         if let Some(schedule) = &self.schedule {
             schedule.due.acquire().await.ok()?.forget();
         }
         if self.stopped.load(Ordering::Relaxed) {
             return None;
         }
-        let now = Instant::now();
-        if self.schedule.is_none() && self.is_over(now) {
-            return None;
-        }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let begins = self.schedule.as_ref().map_or(now, |schedule| self.begins(schedule, number));
-        (number < self.calls && !self.is_over(begins)).then_some(Turn { number, begins })
+        let Some(schedule) = &self.schedule else {
+            return Some(Turn { number, begins: Instant::now() });
+        };
+        let begins = self.begins(schedule, number);
+        (!self.ends_before(begins)).then_some(Turn { number, begins })
     }
 
     /// No turn comes any more.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether time is over, or somebody has stopped the run.
+    pub fn is_over(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed) || self.ends_before(Instant::now())
     }
 
     /// Turns handed out so far.
@@ -101,7 +121,7 @@ impl Turns {
         of_calls.max(of_time).min(parts)
     }
 
-    fn is_over(&self, at: Instant) -> bool {
+    fn ends_before(&self, at: Instant) -> bool {
         self.until.is_some_and(|until| at >= until)
     }
 
@@ -125,7 +145,8 @@ impl Turns {
                 (number, due) = (number + 1, due + 1);
             }
             schedule.due.add_permits(due);
-            if number >= self.calls || self.is_over(now) || self.stopped.load(Ordering::Relaxed) {
+            if number >= self.calls || self.ends_before(now) || self.stopped.load(Ordering::Relaxed)
+            {
                 // Everybody who waits learns that there is no more.
                 return schedule.due.add_permits(Semaphore::MAX_PERMITS / 2);
             }

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::{task::JoinHandle, time::interval};
 use tokio_util::sync::CancellationToken;
 
-use super::{Run, meter::Step, report::time};
+use super::{Run, meter::Step, report::time, series::Series};
 use crate::limits::LOAD_TICK;
 
 /// Parts of the bar.
@@ -16,7 +16,7 @@ const PARTS: u64 = 1_000;
 #[derive(Debug)]
 pub struct Watch {
     end: CancellationToken,
-    task: JoinHandle<()>,
+    task: JoinHandle<Series>,
 }
 
 impl Watch {
@@ -26,14 +26,16 @@ impl Watch {
         Self { end, task }
     }
 
-    pub async fn end(self) {
+    /// How it went.
+    pub async fn end(self) -> Series {
         self.end.cancel();
-        // A task that panicked has told so already, and shows nothing more.
-        let _ = self.task.await;
+        // A task that panicked has told so already, and has nothing to show.
+        self.task.await.unwrap_or_default()
     }
 }
 
-async fn watch(run: Arc<Run>, end: CancellationToken) {
+async fn watch(run: Arc<Run>, end: CancellationToken) -> Series {
+    let mut series = Series::default();
     // Hidden where standard error is no terminal.
     let bar = ProgressBar::new(PARTS);
     if let Ok(style) = ProgressStyle::with_template("{elapsed:>4} {bar:30} {msg}") {
@@ -52,8 +54,13 @@ async fn watch(run: Arc<Run>, end: CancellationToken) {
             bar.set_position(run.parts_over(PARTS));
             bar.set_message(line(&run, &step));
         }
+        // What goes before is no part of the run.
+        if run.turns.get().is_some() {
+            series.push(if run.plots_delays { run.delays.step() } else { step });
+        }
     }
     bar.finish_and_clear();
+    series
 }
 
 /// The calls so far, and the times of the last step.

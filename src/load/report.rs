@@ -14,11 +14,13 @@ pub struct Played {
     pub took: Duration,
     /// What this scenario tells besides, in this order.
     more: Vec<(&'static str, Value)>,
+    /// The same calls by what they were, where they were several kinds.
+    pub verbs: Vec<(&'static str, Tally)>,
 }
 
 impl Played {
     pub fn new(scenario: &'static str, took: Duration) -> Self {
-        Self { scenario, took, more: Vec::new() }
+        Self { scenario, took, more: Vec::new(), verbs: Vec::new() }
     }
 
     /// Tells one thing more.
@@ -50,15 +52,14 @@ impl Report<'_> {
         let Self { played, tally, violations } = self;
         let mut object = Map::new();
         object.insert("scenario".into(), played.scenario.into());
-        object.insert("calls".into(), tally.calls().into());
-        object.insert("ok".into(), tally.ok.into());
+        object.extend(of_tally(tally));
         object.insert("seconds".into(), rounded(played.took.as_secs_f64(), 1e6));
         object.insert("rate".into(), rounded(self.rate(), 10.0));
-        for (name, took_us) in quantiles(&tally.took) {
-            object.insert(format!("{name}_us"), took_us.into());
+        let verbs =
+            played.verbs.iter().map(|(name, tally)| ((*name).into(), of_tally(tally).into()));
+        if !played.verbs.is_empty() {
+            object.insert("verbs".into(), Value::Object(verbs.collect()));
         }
-        object.insert("refusals".into(), json!(tally.refusals));
-        object.insert("errors".into(), json!(tally.errors));
         object.insert("violations".into(), (*violations).into());
         for (name, value) in &played.more {
             object.insert((*name).into(), value.clone());
@@ -79,6 +80,7 @@ impl Report<'_> {
         for (name, took_us) in quantiles(&tally.took) {
             rows.push((name.replace("p999", "p99.9"), time(took_us)));
         }
+        rows.extend(played.verbs.iter().map(|(name, tally)| ((*name).to_owned(), in_short(tally))));
         for (what, counts) in [("refused", &tally.refusals), ("error", &tally.errors)] {
             rows.extend(each(what, counts));
         }
@@ -94,6 +96,23 @@ impl Report<'_> {
         }
         table
     }
+}
+
+fn of_tally(tally: &Tally) -> Map<String, Value> {
+    let mut object = Map::new();
+    object.insert("calls".into(), tally.calls().into());
+    object.insert("ok".into(), tally.ok.into());
+    for (name, took_us) in quantiles(&tally.took) {
+        object.insert(format!("{name}_us"), took_us.into());
+    }
+    object.insert("refusals".into(), json!(tally.refusals));
+    object.insert("errors".into(), json!(tally.errors));
+    object
+}
+
+fn in_short(tally: &Tally) -> String {
+    let [p50, p99] = [0.5, 0.99].map(|part| time(tally.took.value_at_quantile(part)));
+    format!("{} of {} ok, p50 {p50}, p99 {p99}", tally.ok, tally.calls())
 }
 
 /// The times that are told, in microseconds.

@@ -36,6 +36,7 @@ mod hold_durability;
 mod house;
 mod journal_holds;
 mod list_events;
+mod load;
 mod load_event;
 mod load_once;
 mod model;

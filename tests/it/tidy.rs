@@ -49,12 +49,14 @@ const ROOMS: [(&str, &[&str]); 15] = [
 const PLAIN: [&str; 6] = ["batch", "failpoint", "health", "mutants", "telemetry", "proto"];
 
 /// Crates that are at home in some rooms only.
-const HOMES: [(&str, &[&str]); 16] = [
+const HOMES: [(&str, &[&str]); 18] = [
     // Clients of the contract read what it says of errors.
     ("tonic", &["grpc", "load", "proto"]),
     ("tonic_types", &["grpc", "load"]),
     ("hdrhistogram", &["load"]),
     ("indicatif", &["load"]),
+    ("plotters", &["load"]),
+    ("fastrand", &["load"]),
     ("axum", &["grpc", "http"]),
     ("http_body", &["grpc"]),
     ("hyper", &["grpc"]),
