@@ -258,6 +258,10 @@ pub const FEED_CATCH_UP: Duration = Duration::from_secs(2);
 pub const HEALTH_PERIOD: Duration = Duration::from_secs(1);
 /// A store that does not answer a probe in this time is called down.
 pub const HEALTH_PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// What a call's message is read from or written to has at first.
+pub const MESSAGE_BUFFER_BYTES: usize = 512;
+/// From so much on, what is written is handed on before more is.
+pub const MESSAGE_YIELD_BYTES: usize = 32 * 1024;
 /// HTTP/2 streams of one connection.
 pub const MAX_STREAMS_PER_CONNECTION: u32 = 1_024;
 /// Bytes of one stream that wait for room in its client's window or in the socket,

@@ -49,7 +49,7 @@ impl Flows {
             areas: items.areas.iter().map(|units| (units.area, units.quantity)).collect(),
         };
         failpoint!("hold:asked");
-        let mut trouble = Error::unsettled();
+        let mut trouble = None;
         for attempt in 0..MAX_EPOCH_ATTEMPTS {
             // 2. One script checks everything, takes everything and writes the log.
             let (event, reply) = self
@@ -73,19 +73,20 @@ impl Flows {
                             anew.map_err(Error::after_a_change)?
                         }
                     };
-                    trouble = Error::unsettled().after_a_change();
+                    trouble = Some(Error::unsettled().after_a_change());
                 }
                 // 4. So many holds have run out that the script could not look
                 //    through them: end them, and ask again.
                 HoldReply::Backlog => {
                     self.expire_holds(event_id, event.epoch).await?;
-                    trouble = Error::Overloaded("holds expire faster than they are ended".into());
+                    let why = "holds expire faster than they are ended";
+                    trouble = Some(Error::Overloaded(why.into()));
                 }
                 HoldReply::Failed => return Err(Error::internal("a hold's record is damaged")),
                 refused => return Err(refusal(&event, &request, refused, units).into()),
             }
         }
-        Err(trouble)
+        Err(trouble.unwrap_or_else(Error::unsettled))
     }
 
     /// A hold that was made, unless it has ended meanwhile otherwise than by its

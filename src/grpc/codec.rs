@@ -6,8 +6,10 @@ use std::marker::PhantomData;
 use prost::Message;
 use tonic::{
     Status,
-    codec::{DecodeBuf, Decoder, EncodeBuf, Encoder},
+    codec::{BufferSettings, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
+
+use crate::limits::{MESSAGE_BUFFER_BYTES, MESSAGE_YIELD_BYTES};
 
 /// See the module.
 #[derive(Debug)]
@@ -38,6 +40,12 @@ where
     }
 }
 
+/// Nearly all messages fit; where one does not, its buffer grows. Each call has two
+/// of these.
+fn buffers() -> BufferSettings {
+    BufferSettings::new(MESSAGE_BUFFER_BYTES, MESSAGE_YIELD_BYTES)
+}
+
 /// One message to its bytes, or from them.
 #[derive(Debug)]
 pub struct Bytes<T>(PhantomData<T>);
@@ -49,6 +57,10 @@ impl<T: Message> Encoder for Bytes<T> {
     fn encode(&mut self, message: T, into: &mut EncodeBuf<'_>) -> Result<(), Status> {
         message.encode(into).map_err(|_| super::status::fault())
     }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        buffers()
+    }
 }
 
 impl<T: Message + Default> Decoder for Bytes<T> {
@@ -57,5 +69,9 @@ impl<T: Message + Default> Decoder for Bytes<T> {
 
     fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<T>, Status> {
         T::decode(from).map(Some).map_err(|_| super::status::not_protobuf())
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        buffers()
     }
 }

@@ -12,7 +12,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use axum::{body, extract::Request, middleware::Next, response};
+use axum::{body, response};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{Stream, stream};
 use http::HeaderMap;
@@ -111,8 +111,7 @@ impl http_body::Body for Body {
 struct Carried(Arc<Mutex<Option<Body>>>);
 
 /// Puts the body that a method has given in the place of the generated one.
-pub async fn put(request: Request, next: Next) -> response::Response {
-    let mut response = next.run(request).await;
+pub fn put(mut response: response::Response) -> response::Response {
     let Some(Carried(body)) = response.extensions_mut().remove() else { return response };
     match body.lock().unwrap_or_else(PoisonError::into_inner).take() {
         Some(body) => response.map(|_| body::Body::new(body)),

@@ -6,16 +6,22 @@ use axum::{extract::Request, middleware::Next, response::Response};
 use tokio::time::Instant;
 use tonic::Status;
 
-use super::status;
+use super::{frames::put, status};
 use crate::{limits::DEADLINE_MARGIN, telemetry};
+
+/// All of it, in one layer: each layer costs every call an allocation or two.
+pub async fn around(request: Request, next: Next) -> Response {
+    observe(request, async |request| deadline(request, async |r| put(next.run(r).await)).await)
+        .await
+}
 
 /// Ends a call at its caller's deadline with the code that the caller expects:
 /// a little before it, so that the answer is there in time, and before the
 /// transport ends the call by itself, with another code.
-pub async fn deadline(request: Request, next: Next) -> Response {
+async fn deadline(request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
     let timeout =
         request.headers().get("grpc-timeout").and_then(|v| parse_timeout(v.to_str().ok()?));
-    let call = next.run(request);
+    let call = next(request);
     match timeout {
         None => call.await,
         Some(timeout) => {
@@ -28,10 +34,10 @@ pub async fn deadline(request: Request, next: Next) -> Response {
 
 /// Notes how a call ended, and gives a reason to errors that were made below
 /// us.
-pub async fn observe(request: Request, next: Next) -> Response {
+async fn observe(request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
     let method = request.uri().path().to_owned();
     let begun = Instant::now();
-    let response = next.run(request).await;
+    let response = next(request).await;
     let Some(status) = Status::from_header_map(response.headers()) else {
         telemetry::call(&method, "OK", begun.elapsed());
         return response;

@@ -75,10 +75,8 @@ fn routes(flows: Arc<Flows>, serving: &Serving, drain: CancellationToken) -> Rou
         .routes()
         .prepare()
         .into_axum_router()
-        .layer(from_fn(frames::put))
-        .layer(from_fn(layers::deadline))
         .layer(CatchPanicLayer::custom(|_| status::fault().into_http::<axum::body::Body>()))
-        .layer(from_fn(layers::observe));
+        .layer(from_fn(layers::around));
     router.into()
 }
 
