@@ -15,6 +15,9 @@ pub const HOLD: &str = "/holdfast.v1.ReservationService/Hold";
 pub const CONFIRM: &str = "/holdfast.v1.ReservationService/Confirm";
 pub const STREAM: &str = "/holdfast.v1.ReservationService/StreamSeatUpdates";
 
+/// Bytes that small frames may waste, unread, on one connection.
+const SMALL_FRAMES: usize = 16 * 1024 * 1024;
+
 /// One connection.
 #[derive(Clone)]
 pub struct Wire {
@@ -28,7 +31,10 @@ impl Wire {
     pub async fn connect(addr: &str) -> anyhow::Result<Self> {
         let tcp = TcpStream::connect(addr).await?;
         tcp.set_nodelay(true)?;
-        let (send, connection) = h2::client::handshake(tcp).await?;
+        // A tick brings each stream a small frame at once: more of them than this
+        // library takes of a stranger with such windows.
+        let (send, connection) =
+            h2::client::Builder::new().data_frame_budget(SMALL_FRAMES).handshake(tcp).await?;
         tokio::spawn(connection);
         Ok(Self { send, authority: addr.to_owned() })
     }
