@@ -122,7 +122,7 @@ pub struct Stores {
           value_parser = clap::value_parser!(u16).range(i64::from(MIN_POSTGRES_POOL)..))]
     pub postgres_pool: u16,
     /// Holds that one call of Redis carries at most; 1 sends each by itself, at
-    /// once. For comparison: there is no load at which fewer serve better.
+    /// once. For comparison.
     #[arg(long, env = "HOLDFAST_HOLDS_PER_CALL", default_value_t = MAX_HOLDS_PER_CALL,
           value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_HOLDS_PER_CALL)))]
     pub holds_per_call: u16,
