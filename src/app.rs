@@ -22,7 +22,7 @@ use crate::{
     http,
     jobs::Jobs,
     ledger::{self, Ledger},
-    limits::{DRAIN_TIMEOUT, HEALTH_PERIOD},
+    limits::{DRAIN_TIMEOUT, HEALTH_PERIOD, METRICS_FOLD_PERIOD},
     telemetry,
 };
 
@@ -74,6 +74,7 @@ impl App {
         let serving = Serving::new().await;
         let (grpc_listener, grpc_addr) = listen(doors.grpc_addr, "HOLDFAST_GRPC_ADDR").await?;
         let (http_listener, http_addr) = listen(doors.http_addr, "HOLDFAST_HTTP_ADDR").await?;
+        tokio::spawn(fold_metrics(stop.clone()));
         tokio::spawn(watch_stores(flows.clone(), health.clone(), stop.clone()));
         tokio::spawn(tell_health(health.clone(), serving.clone(), stop.clone()));
         let (door_flows, door_serving, until) = (flows.clone(), serving.clone(), drain.clone());
@@ -158,6 +159,15 @@ async fn listen(addr: SocketAddr, setting: &str) -> anyhow::Result<(TcpListener,
         .with_context(|| format!("cannot listen on {addr}; choose another by {setting}"))?;
     let addr = listener.local_addr()?;
     Ok((listener, addr))
+}
+
+/// What is measured is kept one by one until somebody asks for it, or this folds
+/// it into its buckets.
+async fn fold_metrics(stop: CancellationToken) {
+    let mut fold = interval(METRICS_FOLD_PERIOD);
+    while stop.run_until_cancelled(fold.tick()).await.is_some() {
+        telemetry::metrics().run_upkeep();
+    }
 }
 
 /// Probes the stores again and again.

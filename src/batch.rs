@@ -1,15 +1,15 @@
 //! Makes one call of what many ask for at the same time.
 //!
-//! Each key has few calls under way at most, often one. Who asks while there are
-//! fewer makes one at once, alone; what is asked meanwhile waits, and becomes the
-//! next call. So an idle system adds no delay, and a busy one makes fewer, larger
-//! calls; there is no timer.
+//! Each key has few calls under way at most, often one. Where there are fewer, what
+//! is asked begins one at once; what is asked meanwhile waits, and becomes the next
+//! call. So an idle system adds no delay, and a busy one makes fewer, larger calls;
+//! there is no timer. Calls have tasks of their own: whoever asks may go away.
 
 use std::{
     collections::{HashMap, VecDeque},
     future::Future,
     hash::Hash,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -25,30 +25,6 @@ pub enum Unanswered {
     /// The call was given up; it may have been made.
     #[error("the call was given up")]
     GivenUp,
-}
-
-/// Somebody who waits for an answer, for as long as this is not dropped.
-#[derive(Debug, Default)]
-pub struct Caller(Arc<()>);
-
-impl Caller {
-    /// For whoever does the work.
-    pub fn watch(&self) -> CallerWatch {
-        CallerWatch(Some(Arc::downgrade(&self.0)))
-    }
-}
-
-/// Whether it still makes sense to begin what somebody has asked for.
-#[derive(Debug, Clone)]
-pub struct CallerWatch(Option<Weak<()>>);
-
-impl CallerWatch {
-    /// For what is to be done in any case.
-    pub const STAYS: Self = Self(None);
-
-    fn is_gone(&self) -> bool {
-        self.0.as_ref().is_some_and(|caller| caller.strong_count() == 0)
-    }
 }
 
 /// What a key and those who can be asked for it need to be.
@@ -83,16 +59,21 @@ pub struct Batcher<K, Ask, Answer> {
 type Queues<K, Ask, Answer> = HashMap<K, Queue<Ask, Answer>>;
 
 struct Queue<Ask, Answer> {
-    /// Calls.
+    /// Calls that are under way, or are about to begin.
     under_way: usize,
     waiting: VecDeque<Waiter<Ask, Answer>>,
 }
 
 struct Waiter<Ask, Answer> {
     ask: Ask,
-    caller: CallerWatch,
     since: Instant,
     tell: oneshot::Sender<Result<Answer, Unanswered>>,
+}
+
+impl<Ask, Answer> Default for Queue<Ask, Answer> {
+    fn default() -> Self {
+        Self { under_way: 0, waiting: VecDeque::new() }
+    }
 }
 
 impl<K: Clone + Eq + Hash + Plain, Ask: Plain, Answer: Plain> Batcher<K, Ask, Answer> {
@@ -104,46 +85,29 @@ impl<K: Clone + Eq + Hash + Plain, Ask: Plain, Answer: Plain> Batcher<K, Ask, An
         Arc::new(Self { queues: Mutex::default(), call, bounds })
     }
 
-    /// Asks, in a call that may carry what others ask of the same key; not any
-    /// more where its caller has gone away before that call begins.
+    /// Asks, in a call that may carry what others ask of the same key. Who goes
+    /// away before that call begins is not asked for; who goes away later stops
+    /// nobody.
     ///
     /// # Errors
     /// [`Unanswered`].
-    pub async fn ask(
-        self: &Arc<Self>,
-        key: K,
-        ask: Ask,
-        caller: CallerWatch,
-    ) -> Result<Answer, Unanswered> {
-        let wait = {
+    pub async fn ask(self: &Arc<Self>, key: K, ask: Ask) -> Result<Answer, Unanswered> {
+        let (tell, answer) = oneshot::channel();
+        let begins = {
             let mut queues = self.lock();
-            match queues.get_mut(&key) {
-                None => {
-                    let queue = Queue { under_way: 1, waiting: VecDeque::new() };
-                    queues.insert(key.clone(), queue);
-                    Err(ask)
-                }
-                Some(queue) if queue.under_way < self.bounds.calls => {
-                    queue.under_way += 1;
-                    Err(ask)
-                }
-                Some(queue) if queue.waiting.len() >= self.bounds.waiting => {
-                    return Err(Unanswered::Full);
-                }
-                Some(queue) => {
-                    let (tell, answer) = oneshot::channel();
-                    queue.waiting.push_back(Waiter { ask, caller, since: Instant::now(), tell });
-                    Ok(answer)
-                }
+            let queue = queues.entry(key.clone()).or_default();
+            if queue.waiting.len() >= self.bounds.waiting {
+                return Err(Unanswered::Full);
             }
+            queue.waiting.push_back(Waiter { ask, since: Instant::now(), tell });
+            let begins = queue.under_way < self.bounds.calls;
+            queue.under_way += usize::from(begins);
+            begins
         };
-        match wait {
-            Ok(answer) => answer.await.unwrap_or(Err(Unanswered::GivenUp)),
-            Err(ask) => {
-                let turn = Turn { batcher: self.clone(), key, is_taken: true };
-                turn.call(vec![ask]).await.pop().ok_or(Unanswered::GivenUp)
-            }
+        if begins {
+            tokio::spawn(Turn { batcher: self.clone(), key, is_taken: false }.serve());
         }
+        answer.await.unwrap_or(Err(Unanswered::GivenUp))
     }
 
     fn lock(&self) -> MutexGuard<'_, Queues<K, Ask, Answer>> {
@@ -151,8 +115,8 @@ impl<K: Clone + Eq + Hash + Plain, Ask: Plain, Answer: Plain> Batcher<K, Ask, An
     }
 }
 
-/// The right to make a key's calls. Whoever lets go of it, be it by going away
-/// or by a panic, leaves those who wait to a task of their own.
+/// The right to make a key's calls. A panic in one leaves those who wait to
+/// another task.
 struct Turn<K: Clone + Eq + Hash + Plain, Ask: Plain, Answer: Plain> {
     batcher: Arc<Batcher<K, Ask, Answer>>,
     key: K,
@@ -192,7 +156,7 @@ impl<K: Clone + Eq + Hash + Plain, Ask: Plain, Answer: Plain> Turn<K, Ask, Answe
             let late = waiting.pop_front().map(|waiter| waiter.tell);
             let _ = late.map(|tell| tell.send(Err(Unanswered::Full)));
         }
-        waiting.retain(|waiter| !waiter.tell.is_closed() && !waiter.caller.is_gone());
+        waiting.retain(|waiter| !waiter.tell.is_closed());
         let count = waiting.len().div_ceil(bounds.calls).min(bounds.asks);
         waiting.drain(..count).collect()
     }

@@ -1,8 +1,16 @@
 //! Logs and metrics: how they are set up, and the name of every metric.
 
-use std::{io::IsTerminal, sync::OnceLock, time::Duration};
+use std::{
+    collections::HashMap,
+    io::IsTerminal,
+    sync::{LazyLock, OnceLock, PoisonError, RwLock},
+    time::Duration,
+};
 
-use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
+};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, filter::ParseError};
 
@@ -102,10 +110,28 @@ pub fn reconcile_difference(kind: &'static str) {
     counter!(DIFFERENCES, "kind" => kind).increment(1);
 }
 
-/// Notes a finished call.
+/// What is noted of a method's calls with one code. Found by both, for a name of
+/// a metric and its labels costs more to look up than to count.
+type Calls = HashMap<&'static str, HashMap<String, (Counter, Histogram)>>;
+
+/// Notes a finished call. `method` is one that exists.
 pub fn call(method: &str, code: &'static str, took: Duration) {
-    counter!(CALLS, "method" => method.to_owned(), "code" => code).increment(1);
-    histogram!(CALL_SECONDS, "method" => method.to_owned()).record(took);
+    static NOTED: LazyLock<RwLock<Calls>> = LazyLock::new(RwLock::default);
+    let note = |(calls, seconds): &(Counter, Histogram)| {
+        calls.increment(1);
+        seconds.record(took);
+    };
+    let noted = NOTED.read().unwrap_or_else(PoisonError::into_inner);
+    if let Some(metrics) = noted.get(code).and_then(|methods| methods.get(method)) {
+        return note(metrics);
+    }
+    drop(noted);
+    let calls = counter!(CALLS, "method" => method.to_owned(), "code" => code);
+    let seconds = histogram!(CALL_SECONDS, "method" => method.to_owned());
+    let metrics = (calls, seconds);
+    note(&metrics);
+    let mut noted = NOTED.write().unwrap_or_else(PoisonError::into_inner);
+    noted.entry(code).or_default().insert(method.to_owned(), metrics);
 }
 
 /// An open stream, counted until it is dropped.

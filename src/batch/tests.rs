@@ -1,6 +1,7 @@
 use tokio::{
     sync::{Semaphore, mpsc},
     task::yield_now,
+    time::advance,
 };
 
 use super::*;
@@ -37,7 +38,7 @@ async fn what_is_asked_meanwhile_is_the_next_call() {
     let (batcher, mut told, gate) = stage(10);
     let ask = |key, ask| {
         let batcher = batcher.clone();
-        tokio::spawn(async move { batcher.ask(key, ask, CallerWatch::STAYS).await })
+        tokio::spawn(async move { batcher.ask(key, ask).await })
     };
     let mut asked = vec![ask(1, 1)];
     assert_eq!(told.recv().await.unwrap(), [1]);
@@ -62,7 +63,7 @@ async fn calls_under_way_share_what_waits() {
     let (batcher, mut told, gate) = stage_of(Bounds { calls: 2, asks: 9, waiting: 10, patience });
     let ask = |ask| {
         let batcher = batcher.clone();
-        tokio::spawn(async move { batcher.ask(1, ask, CallerWatch::STAYS).await })
+        tokio::spawn(async move { batcher.ask(1, ask).await })
     };
     let mut asked = vec![ask(1), ask(2)];
     assert_eq!(told.recv().await.unwrap(), [1]);
@@ -90,7 +91,7 @@ async fn bounded_and_not_held_up_by_who_goes_away() {
     let (batcher, mut told, gate) = stage(2);
     let ask = |ask| {
         let batcher = batcher.clone();
-        tokio::spawn(async move { batcher.ask(1, ask, CallerWatch::STAYS).await })
+        tokio::spawn(async move { batcher.ask(1, ask).await })
     };
     let first = ask(1);
     assert_eq!(told.recv().await.unwrap(), [1]);
@@ -98,36 +99,17 @@ async fn bounded_and_not_held_up_by_who_goes_away() {
     while batcher.lock()[&1].waiting.len() < 2 {
         yield_now().await;
     }
-    assert_eq!(batcher.ask(1, 4, CallerWatch::STAYS).await, Err(Unanswered::Full));
-    // One that waits goes away, then the one that makes the call.
+    assert_eq!(batcher.ask(1, 4).await, Err(Unanswered::Full));
+    // One that waits goes away, and the one whose call is under way.
     leaves.abort();
     let _ = leaves.await;
     first.abort();
+    let _ = first.await;
+    assert!(told.try_recv().is_err(), "the call is still under way");
+    gate.add_permits(1);
     assert_eq!(told.recv().await.unwrap(), [3]);
     gate.add_permits(1);
     assert_eq!(stays.await.unwrap(), Ok(30));
-}
-
-#[tokio::test]
-async fn what_nobody_waits_for_is_not_begun() {
-    let (batcher, mut told, gate) = stage(10);
-    let ask = |ask, caller: &Caller| {
-        let (batcher, watch) = (batcher.clone(), caller.watch());
-        tokio::spawn(async move { batcher.ask(1, ask, watch).await })
-    };
-    let (leaves, stays) = (Caller::default(), Caller::default());
-    let first = ask(1, &stays);
-    assert_eq!(told.recv().await.unwrap(), [1]);
-    let (given_up, waits) = (ask(2, &leaves), ask(3, &stays));
-    while batcher.lock()[&1].waiting.len() < 2 {
-        yield_now().await;
-    }
-    drop(leaves);
-    gate.add_permits(2);
-    assert_eq!(first.await.unwrap(), Ok(10));
-    assert_eq!(told.recv().await.unwrap(), [3]);
-    assert_eq!(waits.await.unwrap(), Ok(30));
-    assert_eq!(given_up.await.unwrap(), Err(Unanswered::GivenUp));
 }
 
 #[tokio::test]
@@ -135,7 +117,7 @@ async fn a_call_that_fails_leaves_nobody_waiting() {
     let (batcher, mut told, gate) = stage(10);
     let ask = |ask| {
         let batcher = batcher.clone();
-        tokio::spawn(async move { batcher.ask(1, ask, CallerWatch::STAYS).await })
+        tokio::spawn(async move { batcher.ask(1, ask).await })
     };
     let first = ask(1);
     assert_eq!(told.recv().await.unwrap(), [1]);
@@ -148,12 +130,12 @@ async fn a_call_that_fails_leaves_nobody_waiting() {
     assert_eq!(ask(3).await.unwrap(), Ok(30));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_has_waited_for_too_long_is_not_asked_any_more() {
-    let (batcher, mut told, gate) = stage_with(10, Duration::ZERO);
+    let (batcher, mut told, gate) = stage_with(10, Duration::from_secs(1));
     let ask = |ask| {
         let batcher = batcher.clone();
-        tokio::spawn(async move { batcher.ask(1, ask, CallerWatch::STAYS).await })
+        tokio::spawn(async move { batcher.ask(1, ask).await })
     };
     let first = ask(1);
     assert_eq!(told.recv().await.unwrap(), [1]);
@@ -161,6 +143,7 @@ async fn who_has_waited_for_too_long_is_not_asked_any_more() {
     while batcher.lock()[&1].waiting.is_empty() {
         yield_now().await;
     }
+    advance(Duration::from_millis(1_001)).await;
     gate.add_permits(1);
     assert_eq!(first.await.unwrap(), Ok(10));
     assert_eq!(late.await.unwrap(), Err(Unanswered::Full));
@@ -172,7 +155,7 @@ fn a_runtime_that_ends_leaves_nobody_waiting() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let ask = |ask| {
         let batcher = batcher.clone();
-        runtime.spawn(async move { batcher.ask(1, ask, CallerWatch::STAYS).await })
+        runtime.spawn(async move { batcher.ask(1, ask).await })
     };
     let _first = ask(1);
     assert_eq!(runtime.block_on(told.recv()).unwrap(), [1]);

@@ -1,5 +1,7 @@
 //! AddAreas: a chart grows by areas, or areas grow.
 
+use std::sync::Arc;
+
 use super::{Error, Flows};
 use crate::{
     domain::{Area, EventId},
@@ -9,7 +11,11 @@ use crate::{
 impl Flows {
     /// Adds areas, or raises their capacity; answers those named as they are
     /// then.
-    pub async fn add_areas(&self, event_id: EventId, areas: Vec<Area>) -> Result<Vec<Area>, Error> {
+    pub async fn add_areas(
+        self: &Arc<Self>,
+        event_id: EventId,
+        areas: Vec<Area>,
+    ) -> Result<Vec<Area>, Error> {
         // 1. Prices are fixed with the event, so they are checked by its chart.
         let mut named = Vec::new();
         for (i, area) in areas.iter().enumerate() {

@@ -1,5 +1,7 @@
 //! AddSeats: a chart grows by seats.
 
+use std::sync::Arc;
+
 use super::{Error, Flows};
 use crate::{
     domain::{EventId, FieldViolation, PriceCategoryId, Refusal, Row, Section, SectionId},
@@ -19,7 +21,7 @@ pub struct AddSeatsRequest {
 impl Flows {
     /// Adds seats to a section, which is made where it is missing; answers the
     /// section as it is then.
-    pub async fn add_seats(&self, request: AddSeatsRequest) -> Result<Section, Error> {
+    pub async fn add_seats(self: &Arc<Self>, request: AddSeatsRequest) -> Result<Section, Error> {
         let AddSeatsRequest { event_id, section_id, section_name, rows } = request;
         // 1. Prices are fixed with the event, so they are checked by its chart.
         let mut named = Vec::new();

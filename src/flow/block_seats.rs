@@ -1,5 +1,7 @@
 //! BlockSeats: takes seats out of sale, all or none.
 
+use std::sync::Arc;
+
 use super::{Error, Flows};
 use crate::{
     domain::{EventId, Refusal, SeatId},
@@ -9,7 +11,11 @@ use crate::{
 
 impl Flows {
     /// Blocks seats, at least one.
-    pub async fn block_seats(&self, event_id: EventId, seat_ids: Vec<SeatId>) -> Result<(), Error> {
+    pub async fn block_seats(
+        self: &Arc<Self>,
+        event_id: EventId,
+        seat_ids: Vec<SeatId>,
+    ) -> Result<(), Error> {
         let items = self.items(&event_id, &seat_ids, &[]).await?;
         for _ in 0..MAX_EPOCH_ATTEMPTS {
             // 1. Redis, which alone knows whether they are free.

@@ -35,7 +35,7 @@ enum Attempt {
 
 impl Flows {
     /// Sells the hold, or answers the order that sold it before.
-    pub async fn confirm(&self, request: ConfirmRequest) -> Result<Order, Error> {
+    pub async fn confirm(self: &Arc<Self>, request: ConfirmRequest) -> Result<Order, Error> {
         for attempt in 0..MAX_EPOCH_ATTEMPTS {
             let attempted = self.confirm_in_epoch(&request).await;
             match attempted.map_err(|error| error.after(attempt))? {
@@ -54,7 +54,10 @@ impl Flows {
         Err(Error::unsettled().after_a_change())
     }
 
-    async fn confirm_in_epoch(&self, request: &ConfirmRequest) -> Result<Attempt, Error> {
+    async fn confirm_in_epoch(
+        self: &Arc<Self>,
+        request: &ConfirmRequest,
+    ) -> Result<Attempt, Error> {
         let ConfirmRequest { event_id, hold_id, holder_id, .. } = request;
         // 1. Fence the hold in Redis: from here on it neither expires nor is
         //    released, so nobody else is promised its seats while we sell them.

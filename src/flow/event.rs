@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use moka::future::Cache;
 use time::OffsetDateTime;
 
@@ -38,8 +39,13 @@ impl Flows {
     /// The event, from this server's memory, or from Postgres once for all who
     /// ask at the same time.
     pub(super) async fn event(&self, event_id: &EventId) -> Result<Arc<LoadedEvent>, Error> {
+        if let Some(event) = self.events.get(event_id).await {
+            return Ok(event);
+        }
         let read = self.events.try_get_with(event_id.clone(), self.read_event(event_id));
-        read.await.map_err(|error| match &*error {
+        // Boxed, as all that is rare on the way of a hold: each call in flight
+        // would have room for it.
+        Box::pin(read).await.map_err(|error| match &*error {
             Error::Refused(refusal) => Error::Refused(refusal.clone()),
             Error::Internal(_) => Error::Internal(error.into()),
             _ => Error::StoreUnavailable(error.into()),
@@ -47,10 +53,15 @@ impl Flows {
     }
 
     /// The event as Postgres has it now.
-    pub(super) async fn event_anew(&self, event_id: &EventId) -> Result<Arc<LoadedEvent>, Error> {
-        let event = self.read_event(event_id).await?;
-        self.events.insert(event_id.clone(), event.clone()).await;
-        Ok(event)
+    pub(super) fn event_anew<'a>(
+        &'a self,
+        event_id: &'a EventId,
+    ) -> BoxFuture<'a, Result<Arc<LoadedEvent>, Error>> {
+        Box::pin(async move {
+            let event = self.read_event(event_id).await?;
+            self.events.insert(event_id.clone(), event.clone()).await;
+            Ok(event)
+        })
     }
 
     async fn read_event(&self, event_id: &EventId) -> Result<Arc<LoadedEvent>, Error> {
@@ -74,7 +85,7 @@ impl Flows {
     /// Runs a script on an event; loads the event into Redis first where Redis
     /// does not have it in the epoch that Postgres says.
     pub(super) async fn on_event<T, E, F>(
-        &self,
+        self: &Arc<Self>,
         event_id: &EventId,
         script: impl Fn(Epoch) -> F,
     ) -> Result<(Arc<LoadedEvent>, T), Error>
@@ -86,7 +97,11 @@ impl Flows {
             let event = self.event(event_id).await?;
             match script(event.epoch).await.map_err(Into::into)? {
                 Reply::Done(answer) => return Ok((event, answer)),
-                behind => self.load_event(event_id, behind.epoch()).await?,
+                behind => {
+                    let (flows, event_id, found) = (self.clone(), event_id.clone(), behind.epoch());
+                    let load = async move { flows.load_event(&event_id, found).await };
+                    self.carry_through(load).await?;
+                }
             }
         }
         Err(Error::unsettled())
@@ -104,7 +119,7 @@ impl Flows {
         match event.chart.items(seat_ids, areas) {
             Ok(items) => Ok(items),
             Err(refusal) => {
-                let stored = self.ledger.find_event(event_id).await?;
+                let stored = Box::pin(self.ledger.find_event(event_id)).await?;
                 if stored.is_none_or(|stored| stored.revision == event.revision) {
                     return Err(refusal.into());
                 }

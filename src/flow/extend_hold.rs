@@ -1,5 +1,7 @@
 //! ExtendHold: moves a hold's expiry to now + ttl.
 
+use std::sync::Arc;
+
 use super::{Error, Flows, ended::ended_by, hold::standing};
 use crate::{
     domain::{EventId, Hold, HoldId, HoldState, HolderId, Refusal},
@@ -19,7 +21,7 @@ pub struct ExtendHoldRequest {
 
 impl Flows {
     /// Extends the hold.
-    pub async fn extend_hold(&self, request: ExtendHoldRequest) -> Result<Hold, Error> {
+    pub async fn extend_hold(self: &Arc<Self>, request: ExtendHoldRequest) -> Result<Hold, Error> {
         let ExtendHoldRequest { event_id, hold_id, holder_id, ttl_ms } = &request;
         for attempt in 0..MAX_EPOCH_ATTEMPTS {
             // 1. One script checks and writes.

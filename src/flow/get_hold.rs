@@ -1,5 +1,7 @@
 //! GetHold: a hold as it is now, or as it ended.
 
+use std::sync::Arc;
+
 use super::{Error, Flows};
 use crate::{
     domain::{EventId, Hold, HoldId, HoldState},
@@ -8,7 +10,11 @@ use crate::{
 
 impl Flows {
     /// Reads a hold: Redis knows the living, Postgres the dead.
-    pub async fn get_hold(&self, event_id: &EventId, hold_id: HoldId) -> Result<Hold, Error> {
+    pub async fn get_hold(
+        self: &Arc<Self>,
+        event_id: &EventId,
+        hold_id: HoldId,
+    ) -> Result<Hold, Error> {
         for _ in 0..MAX_EPOCH_ATTEMPTS {
             let (event, found) = self
                 .on_event(event_id, |epoch| self.holds.get_hold(event_id, epoch, hold_id))

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::{Error, Flows, event::LoadedEvent};
 use crate::{
-    batch::CallerWatch,
     domain::{
         AreaId, EventId, EventState, Hold, HoldId, HoldRecord, HoldState, HolderId, Refusal,
         SeatId, Shortage, UnitLimit, fingerprint,
@@ -28,13 +27,10 @@ pub struct HoldRequest {
 }
 
 impl Flows {
-    /// Makes the hold, or answers the one that the same request made before.
-    /// It is not made where its caller goes away before it is begun.
-    pub async fn hold(
-        self: &Arc<Self>,
-        request: HoldRequest,
-        caller: CallerWatch,
-    ) -> Result<Hold, Error> {
+    /// Makes the hold, or answers the one that the same request made before. Where
+    /// this is dropped before it is begun, it is not made; what is begun is carried
+    /// through.
+    pub async fn hold(self: &Arc<Self>, request: HoldRequest) -> Result<Hold, Error> {
         let HoldRequest { event_id, holder_id, hold_id, seat_ids, areas, ttl_ms } = &request;
         // 1. The numbers of the seats and areas. What the chart does not have is
         //    told before anything is touched.
@@ -53,9 +49,7 @@ impl Flows {
         for attempt in 0..MAX_EPOCH_ATTEMPTS {
             // 2. One script checks everything, takes everything and writes the log.
             let (event, reply) = self
-                .on_event(event_id, |epoch| {
-                    self.holds.hold(event_id, epoch, args.clone(), caller.clone())
-                })
+                .on_event(event_id, |epoch| self.holds.hold(event_id, epoch, args.clone()))
                 .await
                 .map_err(|error| error.after(attempt))?;
             match reply {
@@ -78,7 +72,10 @@ impl Flows {
                 // 4. So many holds have run out that the script could not look
                 //    through them: end them, and ask again.
                 HoldReply::Backlog => {
-                    self.expire_holds(event_id, event.epoch).await?;
+                    let (flows, event) = (self.clone(), event.clone());
+                    let expire =
+                        async move { flows.expire_holds(&event.event_id, event.epoch).await };
+                    self.carry_through(expire).await?;
                     let why = "holds expire faster than they are ended";
                     trouble = Some(Error::Overloaded(why.into()));
                 }

@@ -1,5 +1,7 @@
 //! Holds that outlive Redis: Postgres has them before anybody is answered.
 
+use std::sync::Arc;
+
 use super::{Error, Flows, event::LoadedEvent};
 use crate::{
     domain::{HoldId, HoldRecord, HoldState, Refusal, Unsold},
@@ -22,8 +24,7 @@ impl Flows {
         hold_id: HoldId,
         record: HoldRecord,
     ) -> Result<Option<HoldRecord>, Error> {
-        let lives = matches!(record.state, HoldState::Active | HoldState::Confirming);
-        if !record.must_be_journaled() || !lives {
+        if !comes_first(&record) {
             return Ok(Some(record));
         }
         let (event_id, epoch) = (&event.event_id, event.epoch);
@@ -47,6 +48,20 @@ impl Flows {
     /// is certain that it was not journaled, it is undone, so that its seats are
     /// not out of sale for nobody.
     pub(super) async fn journal_new_hold(
+        self: &Arc<Self>,
+        event: &Arc<LoadedEvent>,
+        hold_id: HoldId,
+        record: HoldRecord,
+    ) -> Result<Option<HoldRecord>, Error> {
+        if !comes_first(&record) {
+            return Ok(Some(record));
+        }
+        let (flows, event) = (self.clone(), event.clone());
+        let journal = async move { flows.journal_or_undo(&event, hold_id, record).await };
+        self.carry_through(journal).await
+    }
+
+    async fn journal_or_undo(
         &self,
         event: &LoadedEvent,
         hold_id: HoldId,
@@ -64,4 +79,9 @@ impl Flows {
             _ => Err(error.after_a_change()),
         }
     }
+}
+
+/// Whether a hold is to be journaled before anybody is answered.
+fn comes_first(record: &HoldRecord) -> bool {
+    record.must_be_journaled() && matches!(record.state, HoldState::Active | HoldState::Confirming)
 }

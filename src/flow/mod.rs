@@ -35,7 +35,6 @@ mod stream_seat_updates;
 mod unblock_seats;
 mod update_event;
 
-pub use crate::batch::Caller;
 pub use add_seats::AddSeatsRequest;
 pub use audit::{Audit, Audited};
 pub use confirm::ConfirmRequest;

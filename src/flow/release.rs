@@ -1,5 +1,7 @@
 //! Release: gives a hold back, whole or in part.
 
+use std::sync::Arc;
+
 use super::{Error, Flows, ended::ended_by, event::LoadedEvent, hold::standing};
 use crate::{
     domain::{
@@ -23,7 +25,7 @@ pub struct ReleaseRequest {
 
 impl Flows {
     /// Releases; answers the hold as it is then.
-    pub async fn release(&self, request: ReleaseRequest) -> Result<Hold, Error> {
+    pub async fn release(self: &Arc<Self>, request: ReleaseRequest) -> Result<Hold, Error> {
         let ReleaseRequest { event_id, hold_id, holder_id, seat_ids, areas } = &request;
         let items = self.items(event_id, seat_ids, areas).await?;
         for attempt in 0..MAX_EPOCH_ATTEMPTS {

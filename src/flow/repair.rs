@@ -130,7 +130,11 @@ impl Flows {
 
     /// Does the half of BlockSeats that is missing: a seat that is out of sale in
     /// one store stays out of it, until the operator says otherwise.
-    async fn block_again(&self, event_id: &EventId, found: &[Difference]) -> Result<(), Error> {
+    async fn block_again(
+        self: &Arc<Self>,
+        event_id: &EventId,
+        found: &[Difference],
+    ) -> Result<(), Error> {
         let event = self.event_anew(event_id).await?;
         let index_of = |name: &str| -> Option<SeatIndex> {
             let seat_id: SeatId = name.parse().ok()?;

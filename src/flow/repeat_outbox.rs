@@ -1,5 +1,7 @@
 //! The outbox: what Redis was not told after a commit, it is told again.
 
+use std::sync::Arc;
+
 use std::{collections::HashMap, mem, sync::PoisonError};
 
 use super::{Error, Flows};
@@ -13,7 +15,7 @@ use crate::{
 impl Flows {
     /// Marks what this server has done, then does what is left undone by
     /// others; answers how many rows.
-    pub async fn repeat_outbox(&self) -> Result<usize, Error> {
+    pub async fn repeat_outbox(self: &Arc<Self>) -> Result<usize, Error> {
         self.mark_finished().await?;
         let mut repeated = 0;
         loop {
@@ -50,7 +52,7 @@ impl Flows {
 
     /// Each event's rows by themselves: one's trouble does not keep the others
     /// waiting.
-    async fn repeat(&self, tasks: Vec<Task>) -> Result<(), Error> {
+    async fn repeat(self: &Arc<Self>, tasks: Vec<Task>) -> Result<(), Error> {
         let mut by_event: HashMap<EventId, (Vec<Ended>, Vec<i64>)> = HashMap::new();
         let mut done = Vec::new();
         for Task { outbox_id, event_id, kind } in tasks {
@@ -70,7 +72,7 @@ impl Flows {
     }
 
     async fn repeat_ends(
-        &self,
+        self: &Arc<Self>,
         event_id: &EventId,
         ended: &[Ended],
         outbox_ids: &[i64],

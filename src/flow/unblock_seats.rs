@@ -1,5 +1,7 @@
 //! UnblockSeats: puts blocked seats back on sale.
 
+use std::sync::Arc;
+
 use super::{Error, Flows};
 use crate::{
     domain::{EventId, SeatId, SeatStatus},
@@ -9,7 +11,7 @@ use crate::{
 impl Flows {
     /// Unblocks seats, at least one; answers each with its status then.
     pub async fn unblock_seats(
-        &self,
+        self: &Arc<Self>,
         event_id: EventId,
         seat_ids: Vec<SeatId>,
     ) -> Result<Vec<(SeatId, SeatStatus)>, Error> {

@@ -1,5 +1,7 @@
 //! UpdateEvent: an event's own fields.
 
+use std::sync::Arc;
+
 use super::{Error, Flows};
 use crate::{
     domain::{Event, EventChange, EventId},
@@ -9,7 +11,7 @@ use crate::{
 impl Flows {
     /// Changes the event; in force for every server when it is answered.
     pub async fn update_event(
-        &self,
+        self: &Arc<Self>,
         event_id: EventId,
         change: EventChange,
     ) -> Result<Event, Error> {
@@ -23,14 +25,18 @@ impl Flows {
 
     /// Brings Redis up to the event's revision, whichever is the latest, and
     /// the outbox row is done.
-    pub(super) async fn configure(&self, event_id: &EventId, outbox_id: i64) -> Result<(), Error> {
+    pub(super) async fn configure(
+        self: &Arc<Self>,
+        event_id: &EventId,
+        outbox_id: i64,
+    ) -> Result<(), Error> {
         self.configure_event(event_id).await?;
         self.mark_later(&[outbox_id]);
         Ok(())
     }
 
     /// Brings Redis up to the event's revision, whichever is the latest.
-    pub(super) async fn configure_event(&self, event_id: &EventId) -> Result<(), Error> {
+    pub(super) async fn configure_event(self: &Arc<Self>, event_id: &EventId) -> Result<(), Error> {
         self.event_anew(event_id).await?;
         let sized = self.ledger.find_sized_event(event_id).await?;
         let sized = sized.ok_or_else(|| Error::internal("an event has gone"))?;

@@ -12,13 +12,12 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use axum::{body, response};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{Stream, stream};
-use http::HeaderMap;
+use http::{HeaderMap, Response};
 use http_body::Frame;
 use prost::Message;
-use tonic::Status;
+use tonic::{Status, body};
 
 use super::stall::Pace;
 use crate::limits::STREAM_SEND_BUFFER_BYTES;
@@ -111,7 +110,7 @@ impl http_body::Body for Body {
 struct Carried(Arc<Mutex<Option<Body>>>);
 
 /// Puts the body that a method has given in the place of the generated one.
-pub fn put(mut response: response::Response) -> response::Response {
+pub fn put(mut response: Response<body::Body>) -> Response<body::Body> {
     let Some(Carried(body)) = response.extensions_mut().remove() else { return response };
     match body.lock().unwrap_or_else(PoisonError::into_inner).take() {
         Some(body) => response.map(|_| body::Body::new(body)),

@@ -1,27 +1,72 @@
 //! What every call passes through before its method.
 
-use std::time::Duration;
+use std::{
+    convert::Infallible,
+    panic::AssertUnwindSafe,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use axum::{extract::Request, middleware::Next, response::Response};
+use futures_util::{FutureExt, future::BoxFuture};
+use http::{Request, Response};
 use tokio::time::Instant;
-use tonic::Status;
+use tonic::{Status, body::Body};
+use tower::Service;
 
 use super::{frames::put, status};
 use crate::{limits::DEADLINE_MARGIN, telemetry};
 
 /// All of it, in one layer: each layer costs every call an allocation or two.
-pub async fn around(request: Request, next: Next) -> Response {
-    observe(request, async |request| deadline(request, async |r| put(next.run(r).await)).await)
-        .await
+#[derive(Debug, Clone)]
+pub struct Around<S>(pub S);
+
+impl<S> Around<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S: Clone + 'static,
+{
+    /// Makes the call; a service behind it is always ready.
+    pub fn call(&self, request: Request<Body>) -> impl Future<Output = Response<Body>> + use<S> {
+        let method = request.uri().path().to_owned();
+        let timeout = timeout_of(&request);
+        let call = self.0.clone().call(request);
+        let call = async move {
+            // A fault of one call is no reason to end its connection.
+            match AssertUnwindSafe(call).catch_unwind().await {
+                Ok(Ok(response)) => put(response),
+                Err(_) => status::fault().into_http(),
+            }
+        };
+        observe(method, deadline(timeout, call))
+    }
+}
+
+impl<S> Service<Request<Body>> for Around<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S: Clone + 'static,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        Around::call(self, request).map(Ok).boxed()
+    }
 }
 
 /// Ends a call at its caller's deadline with the code that the caller expects:
 /// a little before it, so that the answer is there in time, and before the
 /// transport ends the call by itself, with another code.
-async fn deadline(request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
-    let timeout =
-        request.headers().get("grpc-timeout").and_then(|v| parse_timeout(v.to_str().ok()?));
-    let call = next(request);
+async fn deadline(
+    timeout: Option<Duration>,
+    call: impl Future<Output = Response<Body>>,
+) -> Response<Body> {
     match timeout {
         None => call.await,
         Some(timeout) => {
@@ -34,10 +79,9 @@ async fn deadline(request: Request, next: impl AsyncFnOnce(Request) -> Response)
 
 /// Notes how a call ended, and gives a reason to errors that were made below
 /// us.
-async fn observe(request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
-    let method = request.uri().path().to_owned();
+async fn observe(method: String, call: impl Future<Output = Response<Body>>) -> Response<Body> {
     let begun = Instant::now();
-    let response = next(request).await;
+    let response = call.await;
     let Some(status) = Status::from_header_map(response.headers()) else {
         telemetry::call(&method, "OK", begun.elapsed());
         return response;
@@ -49,6 +93,10 @@ async fn observe(request: Request, next: impl AsyncFnOnce(Request) -> Response) 
     telemetry::call(known, code, begun.elapsed());
     tracing::debug!(method, code, ms = begun.elapsed().as_millis(), "{}", status.message());
     status.into_http()
+}
+
+fn timeout_of(request: &Request<Body>) -> Option<Duration> {
+    parse_timeout(request.headers().get("grpc-timeout")?.to_str().ok()?)
 }
 
 /// `<digits><unit>`, as the gRPC protocol has it.

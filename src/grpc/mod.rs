@@ -4,6 +4,7 @@ mod catalog;
 pub mod codec;
 mod cork;
 mod decode;
+mod door;
 mod encode;
 mod frames;
 mod health;
@@ -18,14 +19,13 @@ pub use health::Serving;
 
 use std::sync::Arc;
 
-use axum::middleware::from_fn;
 use http::HeaderName;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{codec::CompressionEncoding, service::Routes};
 use tonic_web::GrpcWebLayer;
 use tower::ServiceBuilder;
-use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
+use tower_http::cors::CorsLayer;
 
 use crate::{
     flow::Flows,
@@ -36,6 +36,8 @@ use crate::{
     },
 };
 use catalog::Catalog;
+use door::Door;
+use layers::Around;
 use reservation::Reservations;
 
 /// Serves until `drain`, then until all calls in flight have ended.
@@ -45,23 +47,24 @@ pub async fn serve(
     serving: &Serving,
     drain: CancellationToken,
 ) {
-    let service = ServiceBuilder::new().layer(cors()).layer(GrpcWebLayer::new()).service(routes(
-        flows,
-        serving,
-        drain.clone(),
-    ));
-    server::serve(listener, service, drain).await;
+    let reservations = Reservations { flows: flows.clone(), drain: drain.clone() };
+    let reservations = ReservationServiceServer::new(reservations)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(MAX_RESERVATION_REQUEST_BYTES);
+    let all = Around(routes(reservations.clone(), flows, serving));
+    let all = ServiceBuilder::new().layer(cors()).layer(GrpcWebLayer::new()).service(all);
+    let door = Door { reservations: Around(reservations), all };
+    server::serve(listener, Arc::new(door), drain).await;
 }
 
-fn routes(flows: Arc<Flows>, serving: &Serving, drain: CancellationToken) -> Routes {
-    let reservations = Reservations { flows: flows.clone(), drain };
+fn routes(
+    reservations: ReservationServiceServer<Reservations>,
+    flows: Arc<Flows>,
+    serving: &Serving,
+) -> Routes {
     let mut routes = Routes::builder();
     routes
-        .add_service(
-            ReservationServiceServer::new(reservations)
-                .accept_compressed(CompressionEncoding::Gzip)
-                .max_decoding_message_size(MAX_RESERVATION_REQUEST_BYTES),
-        )
+        .add_service(reservations)
         .add_service(
             CatalogServiceServer::new(Catalog { flows })
                 .accept_compressed(CompressionEncoding::Gzip)
@@ -70,14 +73,7 @@ fn routes(flows: Arc<Flows>, serving: &Serving, drain: CancellationToken) -> Rou
         .add_service(serving.service());
     routes.add_service(described().build_v1().expect(DESCRIBED));
     routes.add_service(described().build_v1alpha().expect(DESCRIBED));
-    // The last one is the first that a call meets.
-    let router = routes
-        .routes()
-        .prepare()
-        .into_axum_router()
-        .layer(CatchPanicLayer::custom(|_| status::fault().into_http::<axum::body::Body>()))
-        .layer(from_fn(layers::around));
-    router.into()
+    routes.routes().prepare()
 }
 
 const DESCRIBED: &str = "the descriptors were made by our own build";

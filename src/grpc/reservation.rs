@@ -15,7 +15,7 @@ use super::{
     status,
 };
 use crate::{
-    flow::{Caller, Error, Flows},
+    flow::{Error, Flows},
     proto::{self, reservation_service_server::ReservationService},
     telemetry,
 };
@@ -32,11 +32,8 @@ type Answer<T> = Result<Response<T>, Status>;
 impl ReservationService for Reservations {
     async fn hold(&self, request: Request<proto::HoldRequest>) -> Answer<proto::HoldResponse> {
         let request = decode::hold(request.get_ref())?;
-        // It goes with this call, where that is given up.
-        let caller = Caller::default();
-        let (flows, watch) = (self.flows.clone(), caller.watch());
-        let held = self.flows.carry_through(async move { flows.hold(request, watch).await }).await;
-        let hold = Some(encode::hold(held?));
+        // Where this call is given up, a hold that waits for its turn is not made.
+        let hold = Some(encode::hold(self.flows.hold(request).await?));
         Ok(Response::new(proto::HoldResponse { hold }))
     }
 

@@ -4,11 +4,10 @@
 use std::{convert::Infallible, io, pin::pin, sync::Arc};
 
 use http::{Request, Response};
-use hyper::body::Incoming;
+use hyper::{body::Incoming, service::Service};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::conn::auto::Builder,
-    service::TowerToHyperService,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -16,7 +15,6 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::body::Body;
-use tower::{Service, ServiceExt};
 
 use super::{
     cork::Socket,
@@ -30,7 +28,7 @@ use crate::limits::{
 /// Serves until `drain`, then until all connections have ended.
 pub async fn serve<S>(listener: TcpListener, service: S, drain: CancellationToken)
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
     S: Clone + Send + 'static,
     S::Future: Send,
 {
@@ -55,7 +53,7 @@ where
 
 async fn serve_connection<S>(stream: TcpStream, service: S, drain: CancellationToken)
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
     S: Clone + Send + 'static,
     S::Future: Send,
 {
@@ -72,9 +70,7 @@ where
         .max_send_buf_size(STREAM_SEND_BUFFER_BYTES)
         .keep_alive_interval(HTTP2_KEEPALIVE_INTERVAL)
         .keep_alive_timeout(HTTP2_KEEPALIVE_TIMEOUT);
-    let service = service.map_request(|request: Request<Incoming>| request.map(Body::new));
-    let serving =
-        builder.serve_connection(TokioIo::new(socket.clone()), TowerToHyperService::new(service));
+    let serving = builder.serve_connection(TokioIo::new(socket.clone()), service);
     let mut serving = pin!(serving);
     let serve = async {
         tokio::select! {

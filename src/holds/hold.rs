@@ -9,7 +9,7 @@ use super::{
     link::Links,
     script::{Verb, verb},
 };
-use crate::batch::{Batcher, Bounds, CallerWatch};
+use crate::batch::{Batcher, Bounds};
 use crate::domain::{
     AreaIndex, Epoch, EventId, HoldId, HoldRecord, HolderId, SeatIndex, SeatStatus,
 };
@@ -120,16 +120,15 @@ async fn run(
 }
 
 impl Holds {
-    /// Makes a hold, or tells why not. Where its caller goes away before it is
-    /// begun, it is not made.
+    /// Makes a hold, or tells why not. Where this is dropped before it is begun, it
+    /// is not made; later, it may be.
     pub async fn hold(
         &self,
         event_id: &EventId,
         epoch: Epoch,
         args: HoldArgs,
-        caller: CallerWatch,
     ) -> Result<Reply<HoldReply>, Arc<Error>> {
-        let asked = self.hold_batcher.ask((event_id.clone(), epoch), args, caller).await;
+        let asked = self.hold_batcher.ask((event_id.clone(), epoch), args).await;
         asked.map_err(|unanswered| Arc::new(Error::from(unanswered)))?
     }
 

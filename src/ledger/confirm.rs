@@ -14,7 +14,7 @@ use super::{
     columns::{to_i32, to_i64},
     session::{Params, one_query, one_tx, session},
 };
-use crate::batch::{Batcher, Bounds, CallerWatch};
+use crate::batch::{Batcher, Bounds};
 use crate::domain::{
     AreaHolding, AreaIndex, Epoch, EventId, HoldId, HoldRecord, Micros, Money, OrderId,
     PaymentReference, SeatIndex, TicketId,
@@ -151,7 +151,7 @@ impl Ledger {
     /// [`Error::GivenUp`] where it may have been committed: the same sale again
     /// tells.
     pub async fn confirm(&self, sale: Arc<Sale>) -> Result<SaleVerdict, Arc<Error>> {
-        let asked = self.sale_batcher.ask(sale.event_id.clone(), sale, CallerWatch::STAYS).await;
+        let asked = self.sale_batcher.ask(sale.event_id.clone(), sale).await;
         asked.map_err(|unanswered| Arc::new(Error::from(unanswered)))?
     }
 }

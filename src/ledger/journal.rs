@@ -12,7 +12,7 @@ use super::{
     outcomes::outcome_from_row,
     session::{Params, one_query},
 };
-use crate::batch::{Batcher, Bounds, CallerWatch};
+use crate::batch::{Batcher, Bounds};
 use crate::domain::{
     AreaHolding, AreaIndex, Epoch, EventId, HoldId, HoldRecord, HoldState, Outcome, Position,
     Refusal, SeatIndex,
@@ -303,8 +303,7 @@ impl Ledger {
         record: &HoldRecord,
     ) -> Result<Journaled, Arc<Error>> {
         let key = (event_id.clone(), epoch);
-        let asked =
-            self.journal_batcher.ask(key, (hold_id, record.clone()), CallerWatch::STAYS).await;
+        let asked = self.journal_batcher.ask(key, (hold_id, record.clone())).await;
         asked.map_err(|unanswered| Arc::new(Error::from(unanswered)))?
     }
 

@@ -1,7 +1,6 @@
 //! Holds of a JOURNALED event outlive any loss of Redis from their answer on.
 
 use holdfast::{
-    batch::CallerWatch,
     domain::{Epoch, EventId, HoldId, Position, SeatIndex},
     holds::{HoldArgs, HoldReply, Holds, Reply},
     ledger::{JournalBatch, Ledger, Settings},
@@ -12,8 +11,6 @@ use uuid::Uuid;
 use crate::support::{
     EVENT, Stage, code_and_reason, eventually, floor, hold_request, ms, small_event,
 };
-
-const STAYS: CallerWatch = CallerWatch::STAYS;
 
 /// A stage whose event is JOURNALED.
 async fn journaled() -> Stage {
@@ -128,7 +125,7 @@ async fn a_hold_that_was_asked_for_again_is_not_undone() {
         seats: vec![SeatIndex(0)],
         areas: vec![],
     };
-    let ask = async || match holds.hold(&event_id, Epoch(1), args.clone(), STAYS).await.unwrap() {
+    let ask = async || match holds.hold(&event_id, Epoch(1), args.clone()).await.unwrap() {
         Reply::Done(HoldReply::Held(record)) => record,
         other => panic!("{other:?}"),
     };
@@ -145,7 +142,7 @@ async fn a_hold_that_was_asked_for_again_is_not_undone() {
     stage.server.release(&hold, &[], vec![]).await.unwrap();
     let hold_id = HoldId(Uuid::now_v7());
     let args = HoldArgs { hold_id, ..args };
-    let reply = holds.hold(&event_id, Epoch(1), args, STAYS).await.unwrap();
+    let reply = holds.hold(&event_id, Epoch(1), args).await.unwrap();
     let Reply::Done(HoldReply::Held(made)) = reply else { panic!("{reply:?}") };
     let hold = stage.server.get_hold(EVENT, &hold_id.to_string()).await.unwrap();
     stage.server.extend_hold(&hold, 60_000).await.unwrap();

@@ -1,0 +1,50 @@
+//! Where a call goes.
+
+use std::convert::Infallible;
+
+use futures_util::{FutureExt, future::BoxFuture};
+use http::{Request, Response, header::CONTENT_TYPE};
+use hyper::{body::Incoming, service::Service};
+use tonic::{body::Body, server::NamedService, service::Routes};
+use tonic_web::GrpcWebService;
+use tower::ServiceExt;
+use tower_http::cors::Cors;
+
+use super::{layers::Around, reservation::Reservations};
+use crate::proto::reservation_service_server::ReservationServiceServer;
+
+type ReservationService = ReservationServiceServer<Reservations>;
+
+/// What is called the most has a way of its own: a router, and what browsers need,
+/// cost as much as all else that the transport does for a Hold.
+pub struct Door {
+    pub reservations: Around<ReservationService>,
+    /// All services, for those who call in any way.
+    pub all: Cors<GrpcWebService<Around<Routes>>>,
+}
+
+impl Service<Request<Incoming>> for Door {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let request = request.map(Body::new);
+        match is_plain(&request) && is_of_reservations(&request) {
+            true => self.reservations.call(request).map(Ok).boxed(),
+            false => self.all.clone().oneshot(request).boxed(),
+        }
+    }
+}
+
+/// Not gRPC-Web, which begins alike.
+fn is_plain(request: &Request<Body>) -> bool {
+    let kind = request.headers().get(CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
+    kind.strip_prefix(b"application/grpc").is_some_and(|rest| rest.is_empty() || rest[0] == b'+')
+}
+
+fn is_of_reservations(request: &Request<Body>) -> bool {
+    let rest = request.uri().path().strip_prefix('/');
+    let rest = rest.and_then(|path| path.strip_prefix(ReservationService::NAME));
+    rest.is_some_and(|rest| rest.starts_with('/'))
+}
