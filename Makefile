@@ -1,13 +1,14 @@
 # Every target does its own set-up: a fresh clone needs nothing before it.
 
-.PHONY: help up test model check bench chaos chaos-smoke chaos-mutants docs clean
+.PHONY: help up test model check bench bench-scale chaos chaos-smoke chaos-mutants docs clean
 
 help:
 	@echo 'make up     start everything: stores, schema, a demo event, the server'
 	@echo 'make test   all tests, on stores of their own'
 	@echo 'make model  the protocol between the stores, every order of its steps: minutes'
 	@echo 'make check  format, lints, the contract, migrations, documentation'
-	@echo 'make bench  each path beside what bounds it and what is usual: 15 minutes'
+	@echo 'make bench  each path beside what bounds it and what is usual: 12 minutes'
+	@echo 'make bench-scale  what work costs as there is more of it: 8 minutes'
 	@echo 'make chaos break everything while clients fight for seats, and check every promise:'
 	@echo '           MINUTES=45 SEED=n REDIS=single|sentinel|cluster|all MUTANT=name'
 	@echo 'make clean  forget the data of make up, and all that was built'
@@ -31,6 +32,10 @@ check:
 bench:
 	@.ci/stores
 	cargo bench --locked --bench speed
+
+bench-scale:
+	@.ci/stores
+	cargo bench --locked --bench speed -- --only scale,capacity
 
 # `docs/CHAOS.md` says what it does. A mutant lacks one guard, and is caught.
 MINUTES ?= 45

@@ -43,7 +43,7 @@ pub async fn run(
 
         stage.settle().await?;
         let call = call_of(&server, CONFIRM, confirm_bodies(&mixed))?;
-        let confirmed = in_flight(mixed.len(), IN_FLIGHT, call).await?;
+        let confirmed = in_flight(mixed.len(), IN_FLIGHT, call).await?.rate;
         results.figure("Confirm, 64 in flight, 20% on a hot event", confirmed, "calls/s");
         let mut rates = Vec::new();
         for script in Script::ALL {

@@ -1,25 +1,57 @@
-//! `docs/BENCHMARKS.md`: the part of it that each whole run writes anew.
+//! The parts of the documentation that runs write anew, each between marks of its
+//! own.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use anyhow::Context as _;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{machine::Machine, results::Results};
+use super::{
+    machine::Machine,
+    results::Results,
+    scale::{Series, draw},
+};
 
-const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/BENCHMARKS.md");
-const BEGINS: &str = "<!-- make bench writes from here -->\n";
-const ENDS: &str = "<!-- make bench writes to here -->\n";
+const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs");
 
-/// Puts the run's results in place of the last ones.
-pub fn write(machine: &Machine, results: &Results) -> anyhow::Result<()> {
-    let text = fs::read_to_string(PATH).context(PATH)?;
-    let (before, rest) = text.split_once(BEGINS).context("no mark where to begin")?;
-    let (_, after) = rest.split_once(ENDS).context("no mark where to end")?;
+/// Puts what was compared in place of the last run's.
+pub fn write_compared(machine: &Machine, results: &Results) -> anyhow::Result<()> {
+    let head = head(machine, "make bench")?;
+    write("BENCHMARKS.md", "make bench", &format!("{head}{}", results.markdown()))
+}
+
+/// The same with what work costs as there is more of it, and draws it.
+pub fn write_scale(machine: &Machine, series: &[Series]) -> anyhow::Result<()> {
+    let pictures = Path::new(DOCS).join("scale");
+    fs::create_dir_all(&pictures)?;
+    let mut text = head(machine, "make bench-scale")?;
+    for series in series {
+        draw(series, &pictures.join(format!("{}.svg", series.name)))?;
+        text.push_str(&series.markdown());
+    }
+    write("BENCHMARKS.md", "make bench-scale", text.trim_end())
+}
+
+/// The same with what nodes are planned by.
+pub fn write_capacity(machine: &Machine, capacity: &str) -> anyhow::Result<()> {
+    let head = head(machine, "make bench-scale")?;
+    write("CAPACITY.md", "make bench-scale", &format!("{head}{capacity}"))
+}
+
+fn head(machine: &Machine, command: &str) -> anyhow::Result<String> {
     let now = OffsetDateTime::now_utc().replace_nanosecond(0)?.format(&Rfc3339)?;
-    let (machine, tables) = (machine.markdown(), results.markdown());
-    let written = format!("Measured {now} by `make bench`.\n\n{machine}\n{tables}");
-    fs::write(PATH, format!("{before}{BEGINS}\n{written}\n{ENDS}{after}"))?;
-    println!("written to {PATH}\n");
+    Ok(format!("Measured {now} by `{command}`.\n\n{}\n", machine.markdown()))
+}
+
+/// Writes between the marks of a command.
+pub fn write(file: &str, command: &str, written: &str) -> anyhow::Result<()> {
+    let path = format!("{DOCS}/{file}");
+    let text = fs::read_to_string(&path).with_context(|| path.clone())?;
+    let begins = format!("<!-- {command} writes from here -->\n");
+    let ends = format!("<!-- {command} writes to here -->\n");
+    let (before, rest) = text.split_once(&begins).context("no mark where to begin")?;
+    let (_, after) = rest.split_once(&ends).context("no mark where to end")?;
+    fs::write(&path, format!("{before}{begins}\n{written}\n{ends}{after}"))?;
+    println!("written to {path}\n");
     Ok(())
 }

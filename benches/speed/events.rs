@@ -7,8 +7,10 @@ use bytes::Bytes;
 use holdfast::{
     domain::{Epoch, Event, EventId, EventState, HoldDurability, HoldId, HolderId, SeatIndex},
     holds::{HoldArgs, HoldReply, Holds, LoadArgs, LoadReply, Reply, Rules},
-    limits::{DEFAULT_HOLD_TTL, DEFAULT_MAX_HOLD_TIME, MAX_UNITS_PER_HOLD},
-    proto::{self, ConfirmRequest, CreateEventRequest, HoldRequest, google::r#type::Money},
+    limits::{DEFAULT_HOLD_TTL, DEFAULT_MAX_HOLD_TIME, MAX_HOLDS_PER_CALL, MAX_UNITS_PER_HOLD},
+    proto::{
+        self, AreaQuantity, ConfirmRequest, CreateEventRequest, HoldRequest, google::r#type::Money,
+    },
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -62,6 +64,18 @@ pub fn confirm_bodies(places: &[Place]) -> Arc<Vec<Bytes>> {
         payment_reference: place.hold_id.to_string(),
     };
     Arc::new(places.iter().map(|place| frame(&request(place))).collect())
+}
+
+/// Holds of one area unit of each of the events, which can be asked for again and
+/// again: each is another hold.
+pub fn area_bodies(events: &[Arc<str>]) -> Arc<Vec<Bytes>> {
+    let request = |event_id: &Arc<str>| HoldRequest {
+        event_id: event_id.to_string(),
+        holder_id: HOLDER.into(),
+        areas: vec![AreaQuantity { area_id: AREA.into(), quantity: 1 }],
+        ..HoldRequest::default()
+    };
+    Arc::new(events.iter().map(|event_id| frame(&request(event_id))).collect())
 }
 
 /// Makes an event through the server's own door.
@@ -185,5 +199,27 @@ pub async fn hold_raw(holds: &Holds, hold: &RawHold) -> anyhow::Result<()> {
     let reply = holds.hold_now(&hold.event_id, Epoch(1), vec![hold.args.clone()]).await?;
     let Reply::Done(replies) = &reply else { anyhow::bail!("{reply:?}") };
     ensure!(matches!(replies[..], [HoldReply::Held(_)]), "{reply:?}");
+    Ok(())
+}
+
+/// Holds these places of one event, many by each call of the script, from here:
+/// each as long as `ttl_ms` says of its number.
+pub async fn fill(
+    holds: &Holds,
+    places: &[Place],
+    ttl_ms: impl Fn(usize) -> anyhow::Result<Option<u64>>,
+) -> anyhow::Result<()> {
+    let mut first = 0;
+    for some in raw_holds(places)?.chunks(MAX_HOLDS_PER_CALL.into()) {
+        let mut args: Vec<_> = some.iter().map(|hold| hold.args.clone()).collect();
+        for (i, args) in args.iter_mut().enumerate() {
+            args.ttl_ms = ttl_ms(first + i)?;
+        }
+        first += args.len();
+        let reply = holds.hold_now(&some[0].event_id, Epoch(1), args).await?;
+        let Reply::Done(replies) = &reply else { anyhow::bail!("{reply:?}") };
+        let is_held = |reply: &HoldReply| matches!(reply, HoldReply::Held(_));
+        ensure!(replies.iter().all(is_held), "{reply:?}");
+    }
     Ok(())
 }

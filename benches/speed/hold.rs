@@ -5,10 +5,11 @@ use std::{future::Future, sync::Arc};
 
 use bytes::Bytes;
 use holdfast::holds::Holds;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     events::{self, Place, RawHold, hold_bodies, hold_raw, places, raw_holds},
-    load::{Latencies, in_flight, paced},
+    load::{Done, Latencies, Pace, in_flight, paced},
     options::Scale,
     redis_benchmark,
     results::Results,
@@ -45,19 +46,19 @@ pub async fn run(
         let spread = places(&hundred, first, scale.holds);
 
         stage.settle().await?;
-        let evalsha = evalsha(&raw, &hot, MANY).await?;
+        let evalsha = evalsha(&raw, &hot, MANY).await?.rate;
         results.figure("raw EVALSHA, one hot event, 512 in flight", evalsha, RATE);
         stage.settle().await?;
-        let held = hold(&server, &hot, MANY).await?;
+        let held = hold(&server, &hot, MANY).await?.rate;
         results.figure("Hold, one hot event, 512 in flight", held, RATE);
         stage.settle().await?;
-        let echoed = hold(&bare, &hot, MANY).await?;
+        let echoed = hold(&bare, &hot, MANY).await?.rate;
         results.figure("tonic echo of the same messages, 512 in flight", echoed, RATE);
         stage.settle().await?;
-        let evalsha_100 = self::evalsha(&raw, &spread, MANY).await?;
+        let evalsha_100 = self::evalsha(&raw, &spread, MANY).await?.rate;
         results.figure("raw EVALSHA, 100 events, 512 in flight", evalsha_100, RATE);
         stage.settle().await?;
-        let held_100 = hold(&server, &spread, MANY).await?;
+        let held_100 = hold(&server, &spread, MANY).await?.rate;
         results.figure("Hold, 100 events, 512 in flight", held_100, RATE);
         stage.settle().await?;
         redis_benchmark::run(stage, &raw, scale, results).await?;
@@ -97,7 +98,7 @@ pub async fn coalescing(
             let mut rates = Vec::new();
             for (name, server) in &contenders {
                 stage.settle().await?;
-                let rate = hold(server, &places, FEW).await?;
+                let rate = hold(server, &places, FEW).await?.rate;
                 results.figure(&format!("Hold {name}, {events}, 64 in flight"), rate, RATE);
                 rates.push(rate);
             }
@@ -120,7 +121,7 @@ pub async fn latency(
         println!("  latency, round {}", round + 1);
         let hot = events::create(&server, &format!("highest-{round}"), scale.holds).await?;
         stage.settle().await?;
-        let highest = hold(&server, &places(&[hot], 0, scale.holds), MANY).await?;
+        let highest = hold(&server, &places(&[hot], 0, scale.holds), MANY).await?.rate;
         let rate = highest / 2.0;
         results.figure("the rate of both: half the highest of Hold", rate, RATE);
         #[expect(
@@ -133,14 +134,16 @@ pub async fn latency(
         events::load_raw(&raw, &event_id, calls).await?;
         let places = places(&[event_id], 0, calls);
 
+        let pace = || Pace { rate, calls, warm_up: calls / 5 };
+        let stop = CancellationToken::new();
         stage.settle().await?;
         let holds = raw_holds(&places)?;
         let call = evalsha_call(&raw, &holds);
-        let evalsha = paced(rate, calls, move |i| call(0, i)).await?;
+        let evalsha = paced(pace(), &stop, move |i| call(0, i)).await?;
         tell(results, "raw EVALSHA at that rate", &evalsha)?;
         stage.settle().await?;
-        let call = hold_call(&server, hold_bodies(&places))?;
-        let held = paced(rate, calls, move |i| call(i, i)).await?;
+        let call = call_of(&server, HOLD, hold_bodies(&places))?;
+        let held = paced(pace(), &stop, move |i| call(i, i)).await?;
         tell(results, "Hold at that rate", &held)?;
 
         let p99 = held.quantile(0.99)?;
@@ -156,23 +159,15 @@ fn tell(results: &mut Results, name: &str, took: &Latencies) -> anyhow::Result<(
     Ok(())
 }
 
-/// Holds these places through gRPC; answers how many a second.
-pub async fn hold(server: &Server, places: &[Place], workers: usize) -> anyhow::Result<f64> {
-    let bodies = hold_bodies(places);
-    let call = hold_call(server, bodies)?;
-    in_flight(places.len(), workers, call).await
-}
-
-/// Calls of a server, by worker and number.
-pub fn hold_call(
-    server: &Server,
-    bodies: Arc<Vec<Bytes>>,
-) -> anyhow::Result<impl Fn(usize, usize) -> Called + Clone + use<>> {
-    call_of(server, HOLD, bodies)
+/// Holds these places through gRPC.
+pub async fn hold(server: &Server, places: &[Place], workers: usize) -> anyhow::Result<Done> {
+    in_flight(places.len(), workers, call_of(server, HOLD, hold_bodies(places))?).await
 }
 
 pub type Called = std::pin::Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
 
+/// Calls of a server, by worker and number; after the last body the first comes
+/// again.
 pub fn call_of(
     server: &Server,
     method: &str,
@@ -182,11 +177,14 @@ pub fn call_of(
     let wires: Arc<[_]> = server.wires.as_slice().into();
     Ok(move |worker: usize, i: usize| -> Called {
         let (wires, head, bodies) = (wires.clone(), head.clone(), bodies.clone());
-        Box::pin(async move { wires[worker % wires.len()].call(&head, bodies[i].clone()).await })
+        Box::pin(async move {
+            let body = bodies[i % bodies.len()].clone();
+            wires[worker % wires.len()].call(&head, body).await
+        })
     })
 }
 
-async fn evalsha(raw: &Arc<Holds>, places: &[Place], workers: usize) -> anyhow::Result<f64> {
+async fn evalsha(raw: &Arc<Holds>, places: &[Place], workers: usize) -> anyhow::Result<Done> {
     let holds = raw_holds(places)?;
     in_flight(places.len(), workers, evalsha_call(raw, &holds)).await
 }

@@ -4,7 +4,7 @@ use std::{
     future::Future,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicUsize, Ordering::Relaxed},
     },
     thread,
     time::{Duration, Instant},
@@ -12,44 +12,81 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use tokio::{runtime::Handle, task::JoinSet, time::timeout};
+use tokio_util::sync::CancellationToken;
 
 /// How long all calls together may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Makes the calls 0 to `calls`, so many of them in flight; answers how many a
-/// second. `call` is told which worker makes it, too.
+/// Calls that were made, and answered OK.
+pub struct Done {
+    /// Calls a second.
+    pub rate: f64,
+    pub took: Latencies,
+}
+
+/// Makes the calls 0 to `calls`, so many of them in flight. `call` is told which
+/// worker makes it, too.
 pub async fn in_flight<F>(
     calls: usize,
     workers: usize,
     call: impl Fn(usize, usize) -> F + Clone + Send + Sync + 'static,
-) -> anyhow::Result<f64>
+) -> anyhow::Result<Done>
+where
+    F: Future<Output = anyhow::Result<()>> + Send,
+{
+    let begun = Instant::now();
+    let all = gather(keep_in_flight(calls, workers, &CancellationToken::new(), call));
+    let took = timeout(PATIENCE, all).await.context("the calls take too long")??;
+    #[expect(clippy::cast_precision_loss, reason = "a count of calls")]
+    Ok(Done { rate: calls as f64 / begun.elapsed().as_secs_f64(), took })
+}
+
+/// Workers that make calls until they are told to stop; each answers how long its
+/// calls took.
+pub type Workers = JoinSet<anyhow::Result<Vec<u32>>>;
+
+/// As [`in_flight`], until told to stop.
+pub fn keep_in_flight<F>(
+    calls: usize,
+    workers: usize,
+    stop: &CancellationToken,
+    call: impl Fn(usize, usize) -> F + Clone + Send + Sync + 'static,
+) -> Workers
 where
     F: Future<Output = anyhow::Result<()>> + Send,
 {
     let next = Arc::new(AtomicUsize::new(0));
     let mut working = JoinSet::new();
-    let begun = Instant::now();
     for worker in 0..workers {
-        let (next, call) = (next.clone(), call.clone());
+        let (next, call, stop) = (next.clone(), call.clone(), stop.clone());
         working.spawn(async move {
-            loop {
+            let mut took = Vec::new();
+            while !stop.is_cancelled() {
                 let i = next.fetch_add(1, Relaxed);
                 if i >= calls {
-                    return anyhow::Ok(());
+                    break;
                 }
+                let begun = Instant::now();
                 call(worker, i).await?;
+                took.push(micros_since(begun));
             }
+            Ok(took)
         });
     }
-    let all = async {
-        while let Some(ended) = working.join_next().await {
-            ended??;
-        }
-        anyhow::Ok(())
-    };
-    timeout(PATIENCE, all).await.context("the calls take too long")??;
-    #[expect(clippy::cast_precision_loss, reason = "a count of calls")]
-    Ok(calls as f64 / begun.elapsed().as_secs_f64())
+    working
+}
+
+/// What all of them took, once they have ended.
+pub async fn gather(mut working: Workers) -> anyhow::Result<Latencies> {
+    let mut all = Vec::new();
+    while let Some(took) = working.join_next().await {
+        all.extend(took??);
+    }
+    Ok(Latencies::new(all))
+}
+
+fn micros_since(begun: Instant) -> u32 {
+    u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX)
 }
 
 /// How long calls took, in microseconds, in ascending order.
@@ -59,6 +96,10 @@ impl Latencies {
     pub fn new(mut micros: Vec<u32>) -> Self {
         micros.sort_unstable();
         Self(micros)
+    }
+
+    pub fn micros(&self) -> &[u32] {
+        &self.0
     }
 
     /// The time within which this share of the calls was answered, in ms.
@@ -75,46 +116,55 @@ impl Latencies {
     }
 }
 
-/// Makes calls at a fixed rate, whatever becomes of those before: each is
-/// measured from the moment at which it was due. The first fifth warms up.
+/// Calls at a fixed rate.
+pub struct Pace {
+    /// A second.
+    pub rate: f64,
+    pub calls: usize,
+    /// So many at first do not count.
+    pub warm_up: usize,
+}
+
+/// Makes calls at a fixed rate, whatever becomes of those before, until told to
+/// stop: each is measured from the moment at which it was due.
 pub async fn paced<F>(
-    rate: f64,
-    calls: usize,
+    pace: Pace,
+    stop: &CancellationToken,
     call: impl Fn(usize) -> F + Send + Sync + 'static,
 ) -> anyhow::Result<Latencies>
 where
     F: Future<Output = anyhow::Result<()>> + Send + 'static,
 {
-    let micros: Arc<Vec<AtomicU32>> = Arc::new((0..calls).map(|_| AtomicU32::new(0)).collect());
-    let (took, runtime) = (micros.clone(), Handle::current());
+    let Pace { rate, calls, warm_up } = pace;
+    let (stop, runtime) = (stop.clone(), Handle::current());
     // A thread of its own: the runtime's timer is no finer than a millisecond.
-    let pace = tokio::task::spawn_blocking(move || {
-        let mut working = Vec::with_capacity(calls);
+    let pacing = tokio::task::spawn_blocking(move || {
+        let mut working = Vec::new();
         let begun = Instant::now();
-        #[expect(clippy::cast_precision_loss, reason = "a count of calls")]
-        let due = |i: usize| begun + Duration::from_secs_f64(i as f64 / rate);
         for i in 0..calls {
-            while Instant::now() < due(i) {
-                thread::sleep(Duration::from_micros(20));
+            #[expect(clippy::cast_precision_loss, reason = "a count of calls")]
+            let due = begun + Duration::from_secs_f64(i as f64 / rate);
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            if stop.is_cancelled() {
+                break;
             }
-            let (answer, took, due) = (call(i), took.clone(), due(i));
+            let answer = call(i);
             working.push(runtime.spawn(async move {
                 answer.await?;
-                let micros = u32::try_from(due.elapsed().as_micros()).unwrap_or(u32::MAX);
-                took[i].store(micros.max(1), Relaxed);
-                anyhow::Ok(())
+                anyhow::Ok(micros_since(due))
             }));
         }
         working
     });
-    let working = pace.await?;
+    let working = pacing.await?;
     let all = async {
+        let mut took = Vec::with_capacity(working.len());
         for call in working {
-            call.await??;
+            took.push(call.await??);
         }
-        anyhow::Ok(())
+        anyhow::Ok(took)
     };
-    timeout(PATIENCE, all).await.context("the calls take too long")??;
-    let micros = micros.iter().skip(calls / 5).map(|micros| micros.load(Relaxed)).collect();
-    Ok(Latencies::new(micros))
+    let mut took = timeout(PATIENCE, all).await.context("the calls take too long")??;
+    took.drain(..warm_up.min(took.len()));
+    Ok(Latencies::new(took))
 }

@@ -8,11 +8,14 @@
 //! ends.
 
 mod bare;
+mod capacity;
 mod changes;
+mod cluster;
 mod confirm;
 mod crowd;
 mod document;
 mod events;
+mod fair;
 mod hold;
 mod load;
 mod machine;
@@ -22,6 +25,7 @@ mod pgbench;
 mod process;
 mod redis_benchmark;
 mod results;
+mod scale;
 mod stage;
 mod stream;
 mod sweep;
@@ -88,7 +92,13 @@ async fn measure(options: &Options) -> anyhow::Result<()> {
     }
     println!("\n{}", results.markdown());
     if options.is_whole() {
-        document::write(&machine, &results)?;
+        document::write_compared(&machine, &results)?;
+    }
+    if options.is_all_of_scale() {
+        document::write_scale(&machine, &results.series)?;
+    }
+    if let Some(capacity) = results.capacity.as_ref().filter(|_| !options.quick) {
+        document::write_capacity(&machine, capacity)?;
     }
     println!("{}", results.json_lines().join("\n"));
     Ok(())
@@ -105,11 +115,37 @@ async fn run(
         Path::Hold => hold::run(stage, scale, rounds, results).await,
         Path::Coalescing => hold::coalescing(stage, scale, rounds, results).await,
         Path::Latency => hold::latency(stage, scale, rounds, results).await,
+        Path::Idle => fair::idle(stage, scale, rounds, results).await,
+        Path::Fairness => fair::run(stage, scale, rounds, results).await,
         Path::Confirm => confirm::run(stage, scale, rounds, results).await,
         Path::Stream => stream::run(stage, scale, rounds, results).await,
         Path::Siblings => stream::siblings(stage, scale, rounds, results).await,
         Path::Sweep => sweep::run(stage, scale, rounds, results).await,
         Path::Peer => peer::run(stage, scale, rounds, results).await,
+        path => grows(path, stage, scale, results).await,
     };
     ended.and_then(|()| stage.is_alive())
+}
+
+/// What work costs as there is more of it.
+async fn grows(
+    path: Path,
+    stage: &mut Stage,
+    scale: options::Scale,
+    results: &mut Results,
+) -> anyhow::Result<()> {
+    let series = match path {
+        Path::Seats => scale::seats(stage, scale).await?,
+        Path::Events => scale::events_loaded(stage, scale).await?,
+        Path::Holders => scale::holders(stage, scale).await?,
+        Path::Subscribers => scale::subscribers(stage, scale).await?,
+        Path::OpenHolds => scale::open_holds(stage, scale).await?,
+        _ => {
+            results.capacity = Some(capacity::run(stage, scale).await?);
+            return Ok(());
+        }
+    };
+    println!("{}", series.markdown());
+    results.series.push(series);
+    Ok(())
 }

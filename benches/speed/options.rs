@@ -30,24 +30,57 @@ pub enum Path {
     Hold,
     Coalescing,
     Latency,
+    Idle,
+    Fairness,
     Confirm,
     Stream,
     Siblings,
     Sweep,
     Peer,
+    /// The five below: what work costs as there is more of it.
+    Scale,
+    Seats,
+    Events,
+    Holders,
+    Subscribers,
+    OpenHolds,
+    /// What nodes are planned by.
+    Capacity,
+}
+
+impl Path {
+    /// Whether a run that names no path has it.
+    fn is_compared(self) -> bool {
+        !Self::SCALE.contains(&self) && !matches!(self, Self::Scale | Self::Capacity)
+    }
+
+    const SCALE: [Self; 5] =
+        [Self::Seats, Self::Events, Self::Holders, Self::Subscribers, Self::OpenHolds];
 }
 
 impl Options {
     pub fn paths(&self) -> Vec<Path> {
+        let all = Path::value_variants().iter().copied();
         match self.only.is_empty() {
-            true => Path::value_variants().to_vec(),
-            false => self.only.clone(),
+            true => all.filter(|path| path.is_compared()).collect(),
+            false => {
+                let each = |path: &Path| match path {
+                    Path::Scale => Path::SCALE.to_vec(),
+                    path => vec![*path],
+                };
+                self.only.iter().flat_map(each).collect()
+            }
         }
     }
 
     /// Whether the figures are worth writing down: all of them, in full.
     pub fn is_whole(&self) -> bool {
         self.only.is_empty() && !self.quick && self.rounds >= 5
+    }
+
+    /// Whether that holds of what work costs as there is more of it.
+    pub fn is_all_of_scale(&self) -> bool {
+        self.only.contains(&Path::Scale) && !self.quick
     }
 
     pub fn scale(&self) -> Scale {

@@ -61,14 +61,14 @@ pub async fn run(
         ] {
             let call = peer_call(&addr, path, workers, &places).await?;
             stage.settle().await?;
-            let theirs = in_flight(places.len(), workers, call).await?;
+            let theirs = in_flight(places.len(), workers, call).await?.rate;
             results.figure(&format!("FastAPI, 4 workers: {path}"), theirs, "calls/s");
             stage.settle().await?;
             let ours = match path {
-                "/holds" => hold(&server, &places, workers).await?,
+                "/holds" => hold(&server, &places, workers).await?.rate,
                 _ => {
                     let call = call_of(&server, CONFIRM, confirm_bodies(&places))?;
-                    in_flight(places.len(), workers, call).await?
+                    in_flight(places.len(), workers, call).await?.rate
                 }
             };
             results.figure(unit, ours, "calls/s");

@@ -69,6 +69,18 @@ pub fn runs(pid: u32) -> bool {
     Stat::of(pid).is_some_and(|stat| stat.state != "Z")
 }
 
+/// CPU time until now of all that came of a process and still runs, and of itself.
+pub fn cpu_of_all(pid: u32) -> Duration {
+    let all: Vec<Stat> = processes().collect();
+    let mut of_all = vec![pid];
+    let mut next = 0;
+    while let Some(&parent) = of_all.get(next) {
+        of_all.extend(all.iter().filter(|stat| stat.parent == parent).map(|stat| stat.pid));
+        next += 1;
+    }
+    all.iter().filter(|stat| of_all.contains(&stat.pid)).map(|stat| stat.cpu).sum()
+}
+
 /// What `/proc/<pid>/stat` says.
 struct Stat {
     pid: u32,

@@ -58,7 +58,7 @@ pub async fn run(
     results.figure("redis-benchmark EVALSHA of the hold script, 512 clients", rate, "calls/s");
     // Every call made a hold: the hash has its entry of no name beside them, and a
     // random number may have come twice.
-    let mut redis = connection(stage).await?;
+    let mut redis = stage.redis_connection(RAW).await?;
     let held: usize =
         redis::cmd("HLEN").arg(key_of(&event_id, "holds")).query_async(&mut redis).await?;
     ensure!(held > scale.holds * 9 / 10, "redis-benchmark made {held} holds");
@@ -69,11 +69,6 @@ fn key_of(event_id: &EventId, kind: &str) -> String {
     format!("hf:{{{event_id}}}:{kind}")
 }
 
-async fn connection(stage: &Stage) -> anyhow::Result<redis::aio::MultiplexedConnection> {
-    let client = redis::Client::open(stage.redis.url_of(RAW))?;
-    Ok(client.get_multiplexed_async_connection().await?)
-}
-
 /// The call of the script, which Redis must have from its servers already: so it
 /// is the very same.
 async fn evalsha(stage: &Stage, raw: &Holds, event_id: &EventId) -> anyhow::Result<Vec<OsString>> {
@@ -82,7 +77,7 @@ async fn evalsha(stage: &Stage, raw: &Holds, event_id: &EventId) -> anyhow::Resu
     let prelude = include_str!("../../src/holds/lua/prelude.lua");
     let script = Script::new(&format!("{shebang}\n{prelude}\n{body}"));
     let hash = script.get_hash();
-    let mut redis = connection(stage).await?;
+    let mut redis = stage.redis_connection(RAW).await?;
     let known: Vec<bool> =
         redis::cmd("SCRIPT").arg("EXISTS").arg(hash).query_async(&mut redis).await?;
     ensure!(known == [true], "Redis does not have this script from a server");

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use anyhow::Context as _;
 use serde::Serialize;
 
-use super::table::{ROWS, Row, row_of};
+use super::{
+    scale::Series,
+    table::{ROWS, Row, row_of},
+};
 
 /// Ratios by row, and the figures that they come from.
 #[derive(Debug, Default)]
@@ -13,6 +16,9 @@ pub struct Results {
     ratios: BTreeMap<&'static str, Vec<f64>>,
     /// In the order in which they first came.
     figures: Vec<Figure>,
+    pub series: Vec<Series>,
+    /// What nodes are planned by, in Markdown.
+    pub capacity: Option<String>,
 }
 
 #[derive(Debug)]
@@ -118,7 +124,7 @@ impl Results {
 }
 
 /// Three digits or so.
-fn short(value: f64) -> String {
+pub fn short(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),

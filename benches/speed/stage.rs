@@ -9,6 +9,7 @@ use holdfast::{
     ledger::Ledger,
     proto::{ListEventsRequest, catalog_service_client::CatalogServiceClient},
 };
+use redis::{InfoDict, aio::MultiplexedConnection};
 use secrecy::SecretString;
 use tokio::time::{Instant, sleep};
 use tonic::transport::Channel;
@@ -37,6 +38,27 @@ pub struct Server {
     pub addr: String,
     pub wires: Vec<Wire>,
     pub catalog: CatalogServiceClient<Channel>,
+}
+
+/// CPU time.
+#[derive(Debug, Clone, Copy)]
+pub struct Spent {
+    pub server: f64,
+    pub redis: f64,
+    pub postgres: f64,
+}
+
+impl Spent {
+    /// What was spent after `before`, for each of so many calls, in microseconds.
+    #[expect(clippy::cast_precision_loss, reason = "a count of calls")]
+    pub fn us_for_each(self, before: Self, calls: usize) -> Self {
+        let each = |now: f64, then: f64| (now - then) * 1e6 / calls as f64;
+        Self {
+            server: each(self.server, before.server),
+            redis: each(self.redis, before.redis),
+            postgres: each(self.postgres, before.postgres),
+        }
+    }
 }
 
 /// Databases of Redis: each server has its own, and so have those who go to Redis
@@ -85,6 +107,24 @@ impl Stage {
         Ok(Holds::new(&SecretString::from(self.redis.url_of(database)))?)
     }
 
+    /// A connection to Redis, for commands of its own.
+    pub async fn redis_connection(&self, database: u32) -> anyhow::Result<MultiplexedConnection> {
+        let client = redis::Client::open(self.redis.url_of(database))?;
+        Ok(client.get_multiplexed_async_connection().await?)
+    }
+
+    /// Bytes of memory that Redis uses for what it has.
+    pub async fn redis_memory(&self) -> anyhow::Result<u64> {
+        let mut redis = self.redis_connection(0).await?;
+        let info: InfoDict = redis::cmd("INFO").arg("memory").query_async(&mut redis).await?;
+        info.get("used_memory").context("Redis does not tell its memory")
+    }
+
+    /// Where the stores of a server are, in Postgres and in Redis.
+    pub fn urls(&self, database: u32) -> (String, String) {
+        (self.postgres.url(&format!("holdfast{database}")), self.redis.url_of(database))
+    }
+
     /// A database with the schema and nothing in it.
     pub async fn database(&self, name: &str) -> anyhow::Result<String> {
         self.postgres.create_database(name).await?;
@@ -96,15 +136,24 @@ impl Stage {
     /// Starts `holdfast serve` on a Postgres database and a Redis database of its
     /// own.
     pub async fn serve(&mut self, database: u32, more: &[&str]) -> anyhow::Result<Server> {
-        let name = format!("holdfast{database}");
-        let postgres_url = self.database(&name).await?;
         let redis_url = self.redis.url_of(database);
+        self.serve_on(&format!("holdfast{database}"), &redis_url, more).await
+    }
+
+    /// The same on another Redis.
+    pub async fn serve_on(
+        &mut self,
+        name: &str,
+        redis_url: &str,
+        more: &[&str],
+    ) -> anyhow::Result<Server> {
+        let postgres_url = self.database(name).await?;
         let addr = free_addr()?;
         let mut command = vec![env!("CARGO_BIN_EXE_holdfast"), "serve", "--log", "warn"];
         command.extend(["--grpc-addr", &addr, "--http-addr", "127.0.0.1:0"]);
-        command.extend(["--postgres-url", &postgres_url, "--redis-url", &redis_url]);
+        command.extend(["--postgres-url", &postgres_url, "--redis-url", redis_url]);
         command.extend(more);
-        self.spawn_grpc(&name, &command, addr.clone()).await
+        self.spawn_grpc(name, &command, addr.clone()).await
     }
 
     /// Starts this program as the bare gRPC server.
@@ -197,6 +246,19 @@ impl Stage {
                 bail!("the servers do not come to rest");
             }
         }
+    }
+
+    /// What a server and the stores have spent until now, in seconds.
+    pub fn spent(&self, server: &Server) -> anyhow::Result<Spent> {
+        Ok(Spent {
+            server: self.process(server.pid)?.cpu()?.as_secs_f64(),
+            redis: self.redis_spent(),
+            postgres: process::cpu_of_all(self.postgres.pid()).as_secs_f64(),
+        })
+    }
+
+    pub fn redis_spent(&self) -> f64 {
+        process::cpu_of_all(self.redis.pid()).as_secs_f64()
     }
 
     fn cpu(&self) -> anyhow::Result<Duration> {

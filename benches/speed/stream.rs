@@ -25,16 +25,16 @@ pub const CHANGES_PER_SECOND: usize = 500;
 const WARM_UP: Duration = Duration::from_secs(1);
 
 /// What one server's stream costs, and how quick it is.
-struct Cost {
-    cpu_us_per_message: f64,
-    kib_per_subscriber: f64,
+pub struct Cost {
+    pub cpu_us_per_message: f64,
+    pub kib_per_subscriber: f64,
     /// Ten where it keeps up: who lags sends fewer, and larger ones.
-    messages_per_second: f64,
-    p99_ms: f64,
+    pub messages_per_second: f64,
+    pub p99_ms: f64,
 }
 
 /// Where changes come from: nowhere, for the bare server makes its own.
-type Source = Option<(Arc<Holds>, Arc<str>)>;
+pub type Source = Option<(Arc<Holds>, Arc<str>)>;
 
 /// Rows `stream_cpu`, `stream_memory`, `stream_p99`. Servers are fresh in each
 /// round: memory that a server had once it keeps.
@@ -78,7 +78,7 @@ fn tell(results: &mut Results, name: &str, cost: &Cost) {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "bytes and messages")]
-async fn cost(
+pub async fn cost(
     stage: &Stage,
     server: &Server,
     source: Source,

@@ -62,6 +62,21 @@ pub const ROWS: &[Row] = &[
     ),
     context("hold_p99_to_p99", Low, "the same p99 / p99 of raw EVALSHA at that rate"),
     row(
+        "idle_p50",
+        Low,
+        1.05,
+        1.0,
+        "Hold p50 at one in flight, coalesced / not coalesced (5% is noise)",
+    ),
+    row(
+        "fair_hot_to_spread",
+        Low,
+        2.0,
+        1.0,
+        "Hold p99 at cold events, 512 in flight at one other event / at 100 others",
+    ),
+    context("fair_hot_to_alone", Low, "the same / while nothing else happens"),
+    row(
         "confirm_to_statement",
         High,
         0.85,

@@ -13,6 +13,7 @@ pub const CONNECTIONS: usize = 8;
 
 pub const HOLD: &str = "/holdfast.v1.ReservationService/Hold";
 pub const CONFIRM: &str = "/holdfast.v1.ReservationService/Confirm";
+pub const GET_SEAT_MAP: &str = "/holdfast.v1.ReservationService/GetSeatMap";
 pub const STREAM: &str = "/holdfast.v1.ReservationService/StreamSeatUpdates";
 
 /// Bytes that small frames may waste, unread, on one connection.
