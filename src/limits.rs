@@ -132,6 +132,11 @@ pub const MAX_CONFIRM_ATTEMPTS: usize = 3;
 pub const EXPIRY_HORIZON: Duration = Duration::from_secs(1);
 /// Expired holds that one script call lists, and one statement settles.
 pub const EXPIRY_BATCH: usize = 100;
+/// Expired holds that one server ends at the same time.
+pub const MAX_HOLDS_EXPIRING: usize = 2 * EXPIRY_BATCH;
+/// Ended holds that one script call tells Redis, which serves nobody else
+/// meanwhile: some 10 us for each.
+pub const FINISH_BATCH: usize = 20;
 /// How long after its expiry a confirming hold is left to its Confirm.
 pub const CONFIRMING_GRACE: Duration = Duration::from_secs(2);
 /// Log entries that one journal transaction takes.

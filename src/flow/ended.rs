@@ -5,6 +5,7 @@ use crate::{
     domain::{Ended, Epoch, EventId, HoldId, HoldRecord, HolderId, Outcome, Refusal, Unsold},
     failpoint::failpoint,
     holds::Reply,
+    limits::FINISH_BATCH,
 };
 
 impl Flows {
@@ -34,15 +35,22 @@ impl Flows {
 
     /// Tells Redis how holds ended; answers whether it is still in this epoch.
     /// Where it is not, whoever builds the next one reads what Postgres has
-    /// decided.
+    /// decided. Where it is told of a part alone, it is told of the rest by whoever
+    /// repeats this.
     pub(super) async fn finish(
         &self,
         event_id: &EventId,
         epoch: Epoch,
         ended: &[Ended],
     ) -> Result<bool, Error> {
-        let reply = self.holds.finish(event_id, epoch, ended).await?;
-        Ok(matches!(reply, Reply::Done(_)))
+        // Calls wait behind a script, so each of them is short.
+        for some in ended.chunks(FINISH_BATCH) {
+            let reply = self.holds.finish(event_id, epoch, some).await?;
+            if !matches!(reply, Reply::Done(_)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// How a hold ended that Redis does not have. One that is still open in

@@ -17,7 +17,7 @@ use crate::{
     failpoint::failpoint,
     holds::Reply,
     ledger::ActiveEvent,
-    limits::{EXPIRY_HORIZON, JOB_CONCURRENCY, MAX_ACTIVE_EVENTS},
+    limits::{EXPIRY_HORIZON, JOB_CONCURRENCY, MAX_ACTIVE_EVENTS, MAX_HOLDS_EXPIRING},
 };
 
 impl Flows {
@@ -78,6 +78,11 @@ impl Flows {
                 return Ok(due.next_in());
             }
             failpoint!("expire:listed");
+            // Callers share the stores with this, so few full batches go at once;
+            // many small ones may.
+            let count = due.hold_ids.len().min(MAX_HOLDS_EXPIRING);
+            let count = u32::try_from(count).unwrap_or(u32::MAX);
+            let _room = self.expiring.acquire_many(count).await.expect("never closed");
             // 2. The outcome first: a Confirm that is under way is either before
             //    it, and the hold is sold, or after it, and is told so.
             let expired = Unsold::Expired;

@@ -51,9 +51,12 @@ use std::{
 };
 
 use moka::future::Cache;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-use crate::{domain::EventId, feed::Feeds, holds::Holds, ledger::Ledger};
+use crate::{
+    domain::EventId, feed::Feeds, holds::Holds, ledger::Ledger, limits::MAX_HOLDS_EXPIRING,
+};
 use event::LoadedEvent;
 use loading::Loading;
 
@@ -67,6 +70,8 @@ pub struct Flows {
     loading: Loading,
     /// Outbox rows whose work is done, to be marked together.
     finished: Mutex<Vec<i64>>,
+    /// Room for holds that run out, to be ended at the same time.
+    expiring: Semaphore,
     /// Mutations under way.
     tasks: TaskTracker,
 }
@@ -80,6 +85,7 @@ impl Flows {
             events: event::cache(),
             loading: Loading::new(),
             finished: Mutex::default(),
+            expiring: Semaphore::new(MAX_HOLDS_EXPIRING),
             tasks: TaskTracker::new(),
         })
     }
