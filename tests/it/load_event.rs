@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use holdfast::{
+    dev::house,
     domain::Epoch,
     holds::Holds,
     proto::{HoldState, SeatStatus},
@@ -63,6 +64,32 @@ async fn sold_and_journaled_holds_come_back() {
     watcher.until("the sale", |w| w.house.count(SeatStatus::Sold) == 4).await;
     let told = code_and_reason(server.hold(hold_request("dan", &["A-1"])).await);
     assert_eq!(told.1, "SEAT_UNAVAILABLE");
+}
+
+/// More than one command of Redis takes at a time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_house_comes_back() {
+    let stage = Stage::empty().await;
+    let server = &stage.server;
+    let mut plan = house::draw(include_str!("../../examples/houses/golden-hall.toml")).unwrap();
+    plan.event.as_mut().unwrap().max_units_per_hold = 200;
+    server.create_event(plan).await.unwrap();
+    let map = server.get_seat_map("demo").await.unwrap();
+    let seats: Vec<_> = map.seats.iter().map(|seat| seat.seat_id.as_str()).collect();
+    let mut held = Vec::new();
+    for (i, seats) in seats.chunks(200).enumerate() {
+        let mut request = hold_request(&format!("holder-{i}"), seats);
+        request.event_id = "demo".into();
+        held.push(server.hold(request).await.unwrap());
+    }
+    all_journaled(&stage, i64::try_from(held.len()).unwrap()).await;
+
+    flush(&stage).await;
+    for hold in &held {
+        assert_eq!(&server.get_hold("demo", &hold.hold_id).await.unwrap(), hold);
+    }
+    let map = server.get_seat_map("demo").await.unwrap();
+    assert!(map.seats.iter().all(|seat| seat.status() == SeatStatus::Held));
 }
 
 #[tokio::test(flavor = "multi_thread")]

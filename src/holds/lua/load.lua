@@ -19,19 +19,40 @@ redis.call('DEL', unpack(KEYS))
 -- while a Cluster moves a slot, a script that comes to a deleted key ends half-way.
 for _, key in ipairs({SEATS, HOLDS, AREAS, HOLDERS}) do redis.call('HSET', key, '', '') end
 redis.call('ZADD', DUE, '+inf', '')
-for _, seat in ipairs(request.blocked) do redis.call('HSET', SEATS, seat, BLOCKED) end
-for _, sold in ipairs(request.sold) do redis.call('HSET', SEATS, sold[1], SOLD .. sold[2]) end
-for i, state in ipairs(request.areas) do
-  redis.call('HSET', AREAS, 'f' .. (i - 1), state[1], 'c' .. (i - 1), state[2])
+
+-- A house has a hundred thousand seats and as many holds, and Redis stands still
+-- meanwhile: a command takes many fields at a time. Lua's stack has room for 8,000.
+local AT_ONCE = 1000
+local function in_bulk(command, key, fields)
+  for first = 1, #fields, AT_ONCE do
+    redis.call(command, key, unpack(fields, first, math.min(first + AT_ONCE - 1, #fields)))
+  end
 end
-for _, holder in ipairs(request.holders) do redis.call('HSET', HOLDERS, holder[1], holder[2]) end
+
+local seats, holds, due, areas, holders = {}, {}, {}, {}, {}
+local function add(fields, field, value)
+  fields[#fields + 1] = field
+  fields[#fields + 1] = value
+end
+for _, seat in ipairs(request.blocked) do add(seats, seat, BLOCKED) end
+for _, sold in ipairs(request.sold) do add(seats, sold[1], SOLD .. sold[2]) end
 for _, live in ipairs(request.holds) do
   local id, hold = live[1], live[2]
-  for _, seat in ipairs(hold[SEATS_HELD]) do redis.call('HSET', SEATS, seat, HELD .. id) end
-  put(id, hold)
-  redis.call('ZADD', DUE, hold[EXPIRES], id)
+  for _, seat in ipairs(hold[SEATS_HELD]) do add(seats, seat, HELD .. id) end
+  add(holds, id, cmsgpack.pack(hold))
+  add(due, hold[EXPIRES], id)
 end
-for _, ended in ipairs(request.ended) do put(ended[1], ended[2]) end
+for _, ended in ipairs(request.ended) do add(holds, ended[1], cmsgpack.pack(ended[2])) end
+for i, state in ipairs(request.areas) do
+  add(areas, 'f' .. (i - 1), state[1])
+  add(areas, 'c' .. (i - 1), state[2])
+end
+for _, holder in ipairs(request.holders) do add(holders, holder[1], holder[2]) end
+in_bulk('HSET', SEATS, seats)
+in_bulk('HSET', HOLDS, holds)
+in_bulk('ZADD', DUE, due)
+in_bulk('HSET', AREAS, areas)
+in_bulk('HSET', HOLDERS, holders)
 redis.call('HSET', META, 'incarnation', incarnation, 'epoch', request.epoch, 'seq', 0, 'revision', request.rules[1],
   'state', request.rules[2], 'hold_ttl_ms', request.rules[3], 'max_hold_ms', request.rules[4],
   'max_units_per_hold', request.rules[5], 'max_units_per_holder', request.rules[6],
