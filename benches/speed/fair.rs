@@ -87,10 +87,7 @@ pub async fn idle(
 ) -> anyhow::Result<()> {
     /// Turns of each within a round, so that both see the same moments.
     const TURNS: usize = 4;
-    let contenders = [
-        ("coalesced", stage.serve(0, &[]).await?),
-        ("not coalesced", stage.serve(1, &["--holds-per-call", "1"]).await?),
-    ];
+    let contenders = stage.serve_both().await?;
     let each = scale.holds_of_few / 20;
     let seats = rounds as usize * TURNS * each;
     for (_, server) in &contenders {

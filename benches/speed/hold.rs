@@ -77,10 +77,7 @@ pub async fn coalescing(
     rounds: u32,
     results: &mut Results,
 ) -> anyhow::Result<()> {
-    let contenders = [
-        ("coalesced", stage.serve(0, &[]).await?),
-        ("not coalesced", stage.serve(1, &["--holds-per-call", "1"]).await?),
-    ];
+    let contenders = stage.serve_both().await?;
     let each = scale.holds_of_few.div_ceil(EVENTS);
     for (_, server) in &contenders {
         events::create_many(server, "of-100-", EVENTS, rounds as usize * each).await?;

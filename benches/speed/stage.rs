@@ -140,7 +140,13 @@ impl Stage {
         self.serve_on(&format!("holdfast{database}"), &redis_url, more).await
     }
 
-    /// The same on another Redis.
+    /// A server that coalesces holds, and one that sends each by itself.
+    pub async fn serve_both(&mut self) -> anyhow::Result<[(&'static str, Server); 2]> {
+        let coalesced = ("coalesced", self.serve(0, &[]).await?);
+        Ok([coalesced, ("not coalesced", self.serve(1, &["--holds-per-call", "1"]).await?)])
+    }
+
+    /// As [`Self::serve`], on another Redis.
     pub async fn serve_on(
         &mut self,
         name: &str,

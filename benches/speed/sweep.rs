@@ -28,7 +28,7 @@ const EVENTS: usize = 5;
 /// Holds that others ask for meanwhile.
 const PROBES_PER_SECOND: f64 = 800.0;
 /// How long the making of the holds may take; they run out after it.
-const MAKING: Duration = Duration::from_secs(12);
+const MAKING: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Row `sweep_stall_ms`.

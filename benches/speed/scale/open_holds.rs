@@ -2,9 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context as _, ensure};
 use tokio::{
-    process::Command,
     task::JoinSet,
     time::{Instant, sleep},
 };
@@ -18,6 +16,7 @@ use super::{
         stage::Stage,
         wire::HOLD,
     },
+    audit,
     series::{
         Column, Series,
         Should::{Follow, Hold, Stay},
@@ -36,7 +35,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 /// Events that the holds are of.
-const EVENTS: usize = 5;
+const EVENTS: usize = 25;
 const IN_FLIGHT: usize = 512;
 const IDLE: Duration = Duration::from_secs(4);
 /// Longer than all of this takes.
@@ -46,12 +45,13 @@ const TTL_MS: u64 = 3_600_000;
 pub async fn run(stage: &mut Stage, scale: Scale) -> anyhow::Result<Series> {
     let mut series = Series::new("open-holds", "open holds", COLUMNS);
     for (database, parts) in (0..).zip([1, 10, 100, 500]) {
-        let count = parts * scale.due / 100;
+        let of_each = (parts * scale.due / 100 / EVENTS).max(1);
+        let count = of_each * EVENTS;
         let server = stage.serve(database, &[]).await?;
-        let events = events::create_many(&server, "open-", EVENTS, count / EVENTS).await?;
+        let events = events::create_many(&server, "open-", EVENTS, of_each).await?;
         let used = stage.redis_memory().await?;
         let begun = Instant::now();
-        fill(stage, database, &events, count / EVENTS).await?;
+        fill(stage, database, &events, of_each).await?;
         let after = stage.redis_memory().await?;
         stage.settle().await?;
         let journaled = begun.elapsed();
@@ -88,20 +88,4 @@ async fn fill(
         made??;
     }
     Ok(())
-}
-
-/// Runs the operator's command, which must find nothing; answers how many seconds
-/// it took.
-async fn audit(stage: &Stage, database: u32) -> anyhow::Result<f64> {
-    let (postgres, redis) = stage.urls(database);
-    let begun = Instant::now();
-    let output = Command::new(env!("CARGO_BIN_EXE_holdfast"))
-        .args(["audit", "--postgres-url", &postgres, "--redis-url", &redis])
-        .kill_on_drop(true)
-        .output()
-        .await
-        .context("cannot run the audit")?;
-    let took = begun.elapsed().as_secs_f64();
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    Ok(took)
 }

@@ -19,6 +19,7 @@ use super::{
         stage::{Server, Stage},
         wire::{GET_SEAT_MAP, HOLD, frame},
     },
+    audit,
     series::{
         Column, Series,
         Should::{Follow, Hold, Stay},
@@ -34,6 +35,7 @@ const COLUMNS: &[Column] = &[
     column("100 new subscribers have their snapshot", "ms", Follow),
     column("Redis lost the event, all seats held: first Hold", "ms", Follow),
     column("the longest that Redis stands still for that", "ms", Follow),
+    column("the longest that it does for an audit", "ms", Follow),
 ];
 
 const IN_FLIGHT: usize = 512;
@@ -66,8 +68,10 @@ pub async fn run(stage: &mut Stage, scale: Scale) -> anyhow::Result<Series> {
         let snapshot = snapshot(&server, &house[0]).await?;
         events::fill(&raw, later, |_| Ok(None)).await?;
         stage.settle().await?;
-        let (load, still) = load(stage, &server, house).await?;
-        let ms = [named, packed, snapshot, load, still].map(|took| took.as_secs_f64() * 1e3);
+        let (load, still) = longest_script(stage, load(stage, &server, house)).await?;
+        let (_, audited) = longest_script(stage, audit(stage, 0)).await?;
+        let ms =
+            [named, packed, snapshot, load, still, audited].map(|took| took.as_secs_f64() * 1e3);
         series.push(seats, [&[done.rate, spent.server + spent.redis][..], &ms].concat());
     }
     Ok(series)
@@ -106,30 +110,32 @@ async fn snapshot(server: &Server, house: &Arc<str>) -> anyhow::Result<Duration>
 }
 
 /// Takes the event from Redis; answers how long the next Hold takes, for which it
-/// is built anew, and the longest script meanwhile.
-async fn load(
-    stage: &Stage,
-    server: &Server,
-    house: &[Arc<str>],
-) -> anyhow::Result<(Duration, Duration)> {
+/// is built anew.
+async fn load(stage: &Stage, server: &Server, house: &[Arc<str>]) -> anyhow::Result<Duration> {
     let mut redis = stage.redis_connection(0).await?;
-    let () = redis::pipe()
-        .cmd("CONFIG")
-        .arg("SET")
-        .arg("slowlog-log-slower-than")
-        .arg(1_000)
-        .cmd("SLOWLOG")
-        .arg("RESET")
-        .cmd("DEL")
-        .arg(format!("hf:{{{}}}:meta", house[0]))
-        .ignore()
-        .query_async(&mut redis)
-        .await?;
+    let meta = format!("hf:{{{}}}:meta", house[0]);
+    let () = redis::cmd("DEL").arg(meta).query_async(&mut redis).await?;
     let begun = Instant::now();
     in_flight(1, 1, call_of(server, HOLD, area_bodies(house))?).await?;
-    let took = begun.elapsed();
-    let slow: Vec<(u64, u64, u64, redis::Value, redis::Value, redis::Value)> =
+    Ok(begun.elapsed())
+}
+
+/// The longest script while this is done.
+async fn longest_script<T>(
+    stage: &Stage,
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<(T, Duration)> {
+    let mut redis = stage.redis_connection(0).await?;
+    let set = ["SET", "slowlog-log-slower-than", "1000"];
+    let () = redis::cmd("CONFIG").arg(&set).query_async(&mut redis).await?;
+    let () = redis::cmd("SLOWLOG").arg("RESET").query_async(&mut redis).await?;
+    let done = work.await?;
+    let slow: Vec<Vec<redis::Value>> =
         redis::cmd("SLOWLOG").arg("GET").arg(-1).query_async(&mut redis).await?;
-    let longest = slow.iter().map(|entry| entry.2).max().unwrap_or(0);
-    Ok((took, Duration::from_micros(longest)))
+    // Each has its number, its time, and how many microseconds it took.
+    let took = slow.iter().filter_map(|entry| match entry.get(2) {
+        Some(redis::Value::Int(us)) => u64::try_from(*us).ok(),
+        _ => None,
+    });
+    Ok((done, Duration::from_micros(took.max().unwrap_or(0))))
 }
