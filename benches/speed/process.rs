@@ -99,10 +99,10 @@ impl Stat {
         let (before, after) = text.rsplit_once(')')?;
         let name = before.split_once('(')?.1.to_owned();
         let fields: Vec<&str> = after.split_whitespace().collect();
-        let ticks: u32 =
-            fields.get(11)?.parse::<u32>().ok()? + fields.get(12)?.parse::<u32>().ok()?;
+        // Its own, as a user and as the system, and that of children that have ended.
+        let ticks: Option<Vec<u32>> = fields.get(11..15)?.iter().map(|n| n.parse().ok()).collect();
         let (state, parent) = (fields.first()?.to_string(), fields.get(1)?.parse().ok()?);
-        Some(Self { pid, name, state, parent, cpu: TICK * ticks })
+        Some(Self { pid, name, state, parent, cpu: TICK * ticks?.iter().sum::<u32>() })
     }
 }
 

@@ -55,11 +55,11 @@ impl Series {
         self.points.push((of, figures));
     }
 
-    /// What a column is at each point.
+    /// What a column is at each point; no less than what is told apart from nothing.
     #[expect(clippy::cast_precision_loss, reason = "drawn, and fitted")]
     pub fn curve(&self, column: usize) -> Vec<(f64, f64)> {
         let points = self.points.iter();
-        points.map(|(of, figures)| (*of as f64, figures[column].max(1e-3))).collect()
+        points.map(|(of, figures)| (*of as f64, figures[column].max(0.05))).collect()
     }
 
     /// The p for which the figure grows as the work to the power of p: the slope of
