@@ -231,6 +231,13 @@ pub const LOAD_MAX_VIOLATIONS_TOLD: usize = 100;
 
 /// How often changes are handed to subscribers: at most one batch a tick.
 pub const FEED_TICK: Duration = Duration::from_millis(100);
+/// Readers of one event that are told at the same moment; where there are more, they
+/// are told in steps over the tick.
+pub const FEED_READERS_AT_ONCE: usize = 500;
+/// At most so many steps: the log is read once for each.
+pub const FEED_STEPS: usize = 20;
+/// Groups of connections that are told apart.
+pub const FEED_LANES: u64 = 128;
 /// Changes that one message carries at most.
 pub const FEED_MAX_ENTRIES_PER_MESSAGE: usize = 1_000;
 /// Events that one server follows at a time, each by a connection of its own.
@@ -280,8 +287,15 @@ pub const CONNECTION_WRITE_BUFFER_BYTES: usize = 32 * 1024;
 /// How long a stream's client may leave no room for what waits before the stream
 /// is ended; where nothing at all moves on its connection for as long, that.
 pub const STREAM_STALLED: Duration = Duration::from_secs(20);
-/// How often it is looked.
+/// How long several streams of a connection may wait, and none move, before its
+/// client is asked whether it is there.
+pub const CONNECTION_STARVED: Duration = Duration::from_millis(1_500);
+/// What a client that is there has to make room, before all its streams are ended.
+pub const CONNECTION_ANSWERED: Duration = Duration::from_millis(500);
+/// How often it is looked whether a stream waits.
 pub const STREAM_LOOK: Duration = Duration::from_secs(1);
+/// How often while one does.
+pub const STREAM_CLOSE_LOOK: Duration = Duration::from_millis(250);
 /// What calls in flight get to end by, on a connection that is closed for that.
 pub const STALLED_CONNECTION_GRACE: Duration = Duration::from_secs(2);
 /// How long no connection is accepted after the system had no room for one.
@@ -315,6 +329,10 @@ const _: () = {
     assert!(POSTGRES_STATEMENT_TIMEOUT.as_secs() < JOB_RUN_TIMEOUT.as_secs());
     // Something always waits by then.
     assert!(FEED_HEARTBEAT.as_secs() < STREAM_STALLED.as_secs());
+    // Each look finds what began before the last one.
+    assert!(
+        STREAM_LOOK.as_millis() + STREAM_CLOSE_LOOK.as_millis() < CONNECTION_STARVED.as_millis()
+    );
     // What is healed by the next try is not found twice.
     assert!(OUTBOX_LEASE.as_secs() + 2 < AUDIT_PATIENCE.as_secs());
     assert!(CONFIRMING_GRACE.as_secs() + 2 < AUDIT_PATIENCE.as_secs());

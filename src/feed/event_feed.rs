@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-use super::{Latest, Registry, SeatMap, Stale, lock};
+use super::{Latest, Registry, SeatMap, Stale, lanes::Lanes, lock};
 use crate::{
     domain::{EventId, Position},
     holds::{Error, Holds, LogEntry, LogTail},
@@ -25,8 +25,10 @@ use crate::{
 pub struct EventFeed {
     event_id: EventId,
     state: RwLock<State>,
-    /// The map's position, told once a tick; the default before there is one.
+    /// The map's position; the default before there is one.
     head: watch::Sender<Position>,
+    /// Those who read it.
+    lanes: Lanes,
     /// Somebody waits for the map to catch up: do not wait for the tick.
     hurry: Notify,
     /// What was told of it last, as bytes.
@@ -60,8 +62,8 @@ impl From<Error> for Lapse {
 pub(super) enum Next {
     /// It is up to date.
     Nothing,
-    /// What [`EventFeed::changes_after`] it.
-    Changes,
+    /// What [`EventFeed::changes_after`] it, up to where the map is.
+    Changes { to: Position },
     /// It is too far behind, or from another epoch.
     Snapshot(Arc<SeatMap>),
 }
@@ -90,6 +92,7 @@ impl EventFeed {
             event_id,
             state: RwLock::new(state),
             head: watch::Sender::new(Position::default()),
+            lanes: Lanes::default(),
             hurry: Notify::new(),
             latest: Latest::default(),
         }
@@ -123,8 +126,9 @@ impl EventFeed {
         state.map.is_none() || state.heard.elapsed() > FEED_STALE
     }
 
-    pub(super) fn head(&self) -> watch::Receiver<Position> {
-        self.head.subscribe()
+    /// A reader's place among those of its connection: it is told when to look.
+    pub(super) fn join(&self, connection: u64) -> watch::Receiver<Position> {
+        self.lanes.join(connection, *self.head.borrow())
     }
 
     /// What a reader at `position` is to be told.
@@ -133,14 +137,16 @@ impl EventFeed {
         let Some(map) = &state.map else { return Next::Nothing };
         match position {
             Some(position) if position == map.position => Next::Nothing,
-            Some(position) if state.changes_known_after(position) => Next::Changes,
+            Some(position) if state.changes_known_after(position) => {
+                Next::Changes { to: map.position }
+            }
             _ => Next::Snapshot(map.clone()),
         }
     }
 
-    /// The changes after `position`, at most [`FEED_MAX_ENTRIES_PER_MESSAGE`] with
+    /// The changes after `position` and up to `to`, at most [`FEED_MAX_ENTRIES_PER_MESSAGE`] with
     /// [`FEED_SEATS_PER_MESSAGE`] seats, unless the first one alone has more.
-    pub fn changes_after(&self, position: Position) -> Changes {
+    pub fn changes_after(&self, position: Position, to: Position) -> Changes {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         if !state.changes_known_after(position) {
             return Changes::Forgotten;
@@ -152,8 +158,9 @@ impl EventFeed {
             is_first || seats <= FEED_SEATS_PER_MESSAGE
         };
         let begin = state.history.partition_point(|entry| entry.position <= position);
+        let end = state.history.partition_point(|entry| entry.position <= to).max(begin);
         let changes =
-            state.history.range(begin..).take(FEED_MAX_ENTRIES_PER_MESSAGE).take_while(fits);
+            state.history.range(begin..end).take(FEED_MAX_ENTRIES_PER_MESSAGE).take_while(fits);
         Changes::Entries(changes.cloned().collect())
     }
 
@@ -197,11 +204,24 @@ impl EventFeed {
         let history =
             holds.read_log_end(&self.event_id, map.position, FEED_HISTORY_ENTRIES).await?;
         self.begin(map.into(), history);
-        // 3. Every change after it. Reading pauses for a tick after changes, so
-        //    that a busy event is read in batches, and told in batches.
+        // 3. Every change after it, and readers told of it in turn.
+        tokio::select! {
+            ended = self.keep_reading(holds, &mut tail, registry) => ended,
+            () = self.lanes.tell(self.head.subscribe()) => Ok(()),
+        }
+    }
+
+    /// Reads the log. Reading pauses after changes, for as long as it takes until the
+    /// next readers are told, so that a busy event is read and told in batches.
+    async fn keep_reading(
+        &self,
+        holds: &Holds,
+        tail: &mut LogTail,
+        registry: &Registry,
+    ) -> Result<(), Lapse> {
         let mut used_at = Instant::now();
         loop {
-            let changed = self.read_on(holds, &mut tail).await?;
+            let changed = self.read_on(holds, tail).await?;
             self.latest.trim(Instant::now());
             if self.is_used(registry) {
                 used_at = Instant::now();
@@ -210,7 +230,7 @@ impl EventFeed {
             }
             if changed {
                 tokio::select! {
-                    () = sleep(FEED_TICK) => {}
+                    () = sleep(self.lanes.pause()) => {}
                     () = self.hurry.notified() => {}
                 }
             }

@@ -8,6 +8,7 @@
 //! encoded once for all who stand at the same position (`told.rs`).
 
 mod event_feed;
+mod lanes;
 mod seat_map;
 mod subscription;
 mod told;

@@ -18,8 +18,8 @@ use crate::{
 pub enum Next {
     /// Forget all before; this is the house.
     Snapshot(Arc<SeatMap>),
-    /// What the feed has after this position.
-    Changes(Position),
+    /// What the feed has after a position, up to another.
+    Changes { after: Position, to: Position },
     /// Nothing that shows has changed for [`FEED_HEARTBEAT`]; it is here.
     Heartbeat(Position),
 }
@@ -27,7 +27,10 @@ pub enum Next {
 /// A reader: a feed, and how far it has been told.
 pub struct Subscription {
     feed: Arc<EventFeed>,
-    head: watch::Receiver<Position>,
+    /// Up to where it may look now.
+    lane: watch::Receiver<Position>,
+    /// It has not looked yet, wherever its lane is.
+    is_new: bool,
     /// `None` until it has had a snapshot.
     position: Option<Position>,
     /// When it was told something that shows, or that nothing does.
@@ -38,12 +41,16 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Reads on after `position`, or from a snapshot where there is none.
+    /// Reads on after `position`, or from a snapshot where there is none. It is told
+    /// together with others of its connection.
     ///
     /// # Errors
     /// [`Stale`] where the feed does not get going.
-    pub async fn new(feed: Arc<EventFeed>, position: Option<Position>) -> Result<Self, Stale> {
-        let head = feed.head();
+    pub async fn new(
+        feed: Arc<EventFeed>,
+        position: Option<Position>,
+        connection: u64,
+    ) -> Result<Self, Stale> {
         // Another server may have told it more than this node has seen yet.
         match feed.map_at(position.unwrap_or_default()).await {
             Ok(_) => {}
@@ -51,9 +58,10 @@ impl Subscription {
             Err(Stale) if !feed.is_stale() => {}
             Err(Stale) => return Err(Stale),
         }
+        let lane = feed.join(connection);
         let told_at = Instant::now();
         let look_up = Box::pin(sleep_until(told_at + FEED_STALE));
-        Ok(Self { feed, head, position, told_at, look_up })
+        Ok(Self { feed, lane, is_new: true, position, told_at, look_up })
     }
 
     /// The feed that it reads.
@@ -68,11 +76,17 @@ impl Subscription {
     /// shall not believe that nothing happens.
     pub async fn next(&mut self) -> Result<Next, Stale> {
         loop {
-            self.head.mark_unchanged();
-            match (self.feed.after(self.position), self.position) {
-                (event_feed::Next::Snapshot(map), _) => return Ok(Next::Snapshot(map)),
-                (event_feed::Next::Changes, Some(position)) => return Ok(Next::Changes(position)),
-                _ => {}
+            let lane_at = *self.lane.borrow_and_update();
+            if self.is_new || self.is_behind(lane_at) {
+                match (self.feed.after(self.position), self.position) {
+                    (event_feed::Next::Snapshot(map), _) => return Ok(Next::Snapshot(map)),
+                    (event_feed::Next::Changes { to }, Some(after)) => {
+                        // Exactly as far as its lane, so that all of it are told the same.
+                        let to = if self.is_new { to } else { to.min(lane_at) };
+                        return Ok(Next::Changes { after, to });
+                    }
+                    _ => self.is_new = false,
+                }
             }
             let silent = self.told_at.elapsed() >= FEED_HEARTBEAT;
             if (silent || self.look_up.is_elapsed()) && self.feed.is_stale() {
@@ -86,18 +100,25 @@ impl Subscription {
                 let look_up_at = heartbeat_at.min(Instant::now() + FEED_STALE);
                 self.look_up.as_mut().reset(look_up_at);
             }
-            // Time is up, or the head moved on: either way, look again.
+            // Time is up, or the lane moved on: either way, look again.
             tokio::select! {
-                _ = self.head.changed() => {}
+                _ = self.lane.changed() => {}
                 () = &mut self.look_up => {}
             }
         }
+    }
+
+    /// Whether there is more for it than it was told. One that was told more than its
+    /// lane, since it came later, waits.
+    fn is_behind(&self, lane_at: Position) -> bool {
+        self.position.is_none_or(|at| at < lane_at)
     }
 
     /// It was told what leads to a position; what showed nothing does not count
     /// as a sign of life.
     pub fn told(&mut self, to: Position, shows: bool) {
         self.position = Some(to);
+        self.is_new = false;
         if shows {
             self.told_at = Instant::now();
         }

@@ -18,8 +18,8 @@ use crate::{
 /// What is told at a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Telling {
-    /// The changes that follow it.
-    Changes,
+    /// The changes that follow it, as far as readers are told of now.
+    Changes { to: Position },
     /// That there are none.
     Heartbeat,
     /// The whole house, as parts of a stream.
@@ -114,6 +114,8 @@ mod tests {
         Position { epoch: Epoch(1), seq }
     }
 
+    const CHANGES: Telling = Telling::Changes { to: Position { epoch: Epoch(1), seq: 2 } };
+
     async fn tell(latest: &Latest, from: u64, telling: Telling) -> Bytes {
         let make = || async move {
             let text = format!("{telling:?} from {from}");
@@ -125,28 +127,30 @@ mod tests {
     #[tokio::test]
     async fn readers_at_one_position_share_their_bytes() {
         let latest = Latest::default();
-        let first = tell(&latest, 1, Telling::Changes).await;
-        let second = tell(&latest, 1, Telling::Changes).await;
+        let first = tell(&latest, 1, CHANGES).await;
+        let second = tell(&latest, 1, CHANGES).await;
         assert_eq!(first.as_ptr(), second.as_ptr());
-        assert_ne!(tell(&latest, 2, Telling::Changes).await, first, "another position");
+        assert_ne!(tell(&latest, 2, CHANGES).await, first, "another position");
+        let further = Telling::Changes { to: at(3) };
+        assert_ne!(tell(&latest, 1, further).await, first, "told later, of more");
         assert_ne!(tell(&latest, 1, Telling::Heartbeat).await, first, "another message");
         latest.clear();
-        assert_ne!(tell(&latest, 1, Telling::Changes).await.as_ptr(), first.as_ptr());
+        assert_ne!(tell(&latest, 1, CHANGES).await.as_ptr(), first.as_ptr());
     }
 
     #[tokio::test]
     async fn what_could_not_be_made_is_tried_again() {
         let latest = Latest::default();
-        let failed = latest.get_or_make(at(1), Telling::Changes, || async { Err("no chart") });
+        let failed = latest.get_or_make(at(1), CHANGES, || async { Err("no chart") });
         assert_eq!(failed.await.unwrap_err(), "no chart");
-        assert_eq!(tell(&latest, 1, Telling::Changes).await, "Changes from 1");
+        assert!(tell(&latest, 1, CHANGES).await.starts_with(b"Changes"));
     }
 
     #[tokio::test]
     async fn old_messages_are_let_go_and_so_are_too_many() {
         let latest = Latest::default();
         for from in 0..2 * FEED_TOLD_MESSAGES as u64 {
-            tell(&latest, from, Telling::Changes).await;
+            tell(&latest, from, CHANGES).await;
         }
         assert_eq!(latest.lock().len(), FEED_TOLD_MESSAGES);
         let last_made = latest.lock().back().unwrap().made;

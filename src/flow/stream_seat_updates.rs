@@ -43,20 +43,23 @@ pub struct SeatStream {
 }
 
 impl Flows {
-    /// Begins to read after `position`, or with a snapshot.
+    /// Begins to read after `position`, or with a snapshot. Streams of one connection
+    /// are told together.
     pub async fn stream_seat_updates(
         self: &Arc<Self>,
         event_id: &EventId,
         position: Option<Position>,
         format: SeatFormat,
         encode: EncodeMessage,
+        connection: u64,
     ) -> Result<SeatStream, Error> {
         // 1. A server has room for so many streams.
         let place = self.feeds.place()?;
         // 2. Redis must have the event, or the feed would wait for nothing.
         self.position(event_id).await?;
         // 3. The node's own copy of it, from where the reader is.
-        let subscription = Subscription::new(self.feeds.of(event_id)?, position).await?;
+        let subscription =
+            Subscription::new(self.feeds.of(event_id)?, position, connection).await?;
         Ok(SeatStream {
             flows: self.clone(),
             event_id: event_id.clone(),
@@ -105,8 +108,9 @@ impl SeatStream {
                 };
                 latest.get_or_make(map.position, telling, || self.snapshot(&map)).await
             }
-            Next::Changes(at) => {
-                latest.get_or_make(at, Telling::Changes, || self.updates(at)).await
+            Next::Changes { after, to } => {
+                let make = || self.updates(after, to);
+                latest.get_or_make(after, Telling::Changes { to }, make).await
             }
         }
     }
@@ -132,14 +136,14 @@ impl SeatStream {
         Ok(self.encoded(parts, map.position))
     }
 
-    async fn updates(&self, after: Position) -> Result<Told, Error> {
-        let entries = match self.subscription.feed().changes_after(after) {
+    async fn updates(&self, after: Position, to: Position) -> Result<Told, Error> {
+        let entries = match self.subscription.feed().changes_after(after, to) {
             Changes::Entries(entries) => entries,
             // Forgotten since: nothing is told, and the reader, where it was,
             // finds that it needs a snapshot.
             Changes::Forgotten => return Ok(Told { parts: Arc::default(), to: after }),
         };
-        let to = entries.last().map(|entry| entry.position).unwrap_or_default();
+        let to = entries.last().map_or(to, |entry| entry.position);
         // Some changes show on no seat, such as a hold extended.
         if !entries.iter().any(|entry| entry.shows()) {
             return Ok(Told { parts: Arc::default(), to });

@@ -17,6 +17,7 @@ use bytes::{Buf, BytesMut};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    task::yield_now,
 };
 
 use crate::limits::CONNECTION_WRITE_BUFFER_BYTES;
@@ -29,6 +30,8 @@ struct Corked {
     stream: TcpStream,
     /// Written, and not sent yet; no memory where there is nothing.
     waiting: BytesMut,
+    /// How often something came.
+    heard: u64,
 }
 
 impl Corked {
@@ -50,13 +53,32 @@ impl Corked {
 
 impl Socket {
     pub fn new(stream: TcpStream) -> Self {
-        Self(Arc::new(Mutex::new(Corked { stream, waiting: BytesMut::new() })))
+        Self(Arc::new(Mutex::new(Corked { stream, waiting: BytesMut::new(), heard: 0 })))
     }
 
-    /// Drives a connection on this socket, and sends after each turn of it.
-    pub async fn send_after<T>(self, serving: impl Future<Output = T>) -> T {
+    /// How often the client has been heard until now.
+    pub fn heard(&self) -> u64 {
+        self.lock().heard
+    }
+
+    /// Drives a connection on this socket, and sends after each turn of it. Where it
+    /// has a crowd, its turn comes once the tasks that are ready have had theirs: many
+    /// of them are its own streams, and write for it.
+    pub async fn send_after<T>(
+        self,
+        has_crowd: impl Fn() -> bool,
+        serving: impl Future<Output = T>,
+    ) -> T {
         let mut serving = pin!(serving);
+        let mut has_waited = false;
         poll_fn(|cx| {
+            if !has_waited && has_crowd() {
+                has_waited = true;
+                // Wakes us later; it cannot be ready when it is first asked.
+                let _ = pin!(yield_now()).poll(cx);
+                return Poll::Pending;
+            }
+            has_waited = false;
             let turn = serving.as_mut().poll(cx);
             // What cannot be sent is told to who reads or writes next.
             let _ = self.lock().poll_send(cx);
@@ -76,7 +98,11 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.lock().stream).poll_read(cx, into)
+        let mut corked = self.lock();
+        let had = into.filled().len();
+        let read = Pin::new(&mut corked.stream).poll_read(cx, into);
+        corked.heard += u64::from(into.filled().len() > had);
+        read
     }
 }
 
@@ -154,10 +180,26 @@ mod tests {
             tokio::task::yield_now().await;
             assert!(writer.lock().waiting.is_empty(), "sent after the turn");
         };
-        socket.send_after(turn).await;
+        socket.send_after(|| true, turn).await;
         let mut told = [0; 7];
         client.read_exact(&mut told).await.unwrap();
         assert_eq!(&told, b"one two");
+    }
+
+    #[tokio::test]
+    async fn a_crowd_writes_before_its_connection_has_its_turn() {
+        let (socket, _client) = pair().await;
+        let turns = Arc::new(Mutex::new(Vec::new()));
+        let turn = |who| {
+            let turns = turns.clone();
+            async move { turns.lock().unwrap().push(who) }
+        };
+        let mut working = tokio::task::JoinSet::new();
+        working.spawn(socket.send_after(|| true, turn("connection")));
+        working.spawn(turn("a stream"));
+        working.spawn(turn("another"));
+        working.join_all().await;
+        assert_eq!(*turns.lock().unwrap(), ["a stream", "another", "connection"]);
     }
 
     #[tokio::test]
@@ -166,7 +208,7 @@ mod tests {
         let mut writer = socket.clone();
         let all: Vec<u8> = (0..=250).cycle().take(40 * CONNECTION_WRITE_BUFFER_BYTES).collect();
         let sent = all.clone();
-        let writing = tokio::spawn(socket.send_after(async move {
+        let writing = tokio::spawn(socket.send_after(|| false, async move {
             // Pieces of all sizes, below the buffer's and above.
             let mut rest = &sent[..];
             for size in (1..).step_by(997) {

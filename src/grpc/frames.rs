@@ -13,7 +13,10 @@ use std::{
 };
 
 use bytes::{BufMut, Bytes, BytesMut};
-use futures_util::{Stream, stream};
+use futures_util::{
+    Stream,
+    stream::{self, AbortHandle},
+};
 use http::{HeaderMap, Response};
 use http_body::Frame;
 use prost::Message;
@@ -48,7 +51,21 @@ pub struct Body {
 impl Body {
     /// Answers with messages, each [`framed`], to the end or the first error.
     pub fn of(messages: impl Stream<Item = Result<Bytes, Status>> + Send + 'static) -> Self {
-        let pace = Pace::of_this_call();
+        Self::paced(messages, Pace::of_this_call(None))
+    }
+
+    /// The same, of messages that go on until the server drains, and end by this.
+    pub fn drained_by(
+        messages: impl Stream<Item = Result<Bytes, Status>> + Send + 'static,
+        drain: AbortHandle,
+    ) -> Self {
+        Self::paced(messages, Pace::of_this_call(Some(drain)))
+    }
+
+    fn paced(
+        messages: impl Stream<Item = Result<Bytes, Status>> + Send + 'static,
+        pace: Pace,
+    ) -> Self {
         Self { messages: Box::pin(messages), rest: Bytes::new(), pace, ended: false }
     }
 

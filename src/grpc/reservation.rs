@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::{
     StreamExt,
-    stream::{self, Empty},
+    stream::{self, AbortHandle, Abortable, Empty},
 };
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 use super::{
     decode, encode,
     frames::{self, Body},
-    status,
+    stall, status,
 };
 use crate::{
     flow::{Error, Flows},
@@ -99,15 +99,27 @@ impl ReservationService for Reservations {
     ) -> Answer<Self::StreamSeatUpdatesStream> {
         let (event_id, position, format) = decode::stream_seat_updates(request.get_ref())?;
         let encode = |message, token| frames::framed(&encode::stream_message(message, token));
-        let opened = self.flows.stream_seat_updates(&event_id, position, format, encode).await;
+        let opened = self.flows.stream_seat_updates(
+            &event_id,
+            position,
+            format,
+            encode,
+            stall::connection_of_this_call(),
+        );
+        let opened = opened.await;
         let reader = (opened.map_err(Error::of_a_read)?, telemetry::subscriber());
         // The transport asks for a message only when its client has room for one.
         let messages = stream::unfold(reader, async |(mut stream, counted)| {
             let message = stream.next().await.map_err(|error| error.of_a_read().into());
             Some((message, (stream, counted)))
         });
+        let (drain, drained) = AbortHandle::new_pair();
         let draining = stream::once(async { Err(status::draining()) });
-        let messages = messages.take_until(self.drain.clone().cancelled_owned()).chain(draining);
-        Ok(Body::of(messages).into_response(stream::empty()))
+        let messages = Abortable::new(messages, drained).chain(draining);
+        let body = Body::drained_by(messages, drain.clone());
+        if self.drain.is_cancelled() {
+            drain.abort();
+        }
+        Ok(body.into_response(stream::empty()))
     }
 }

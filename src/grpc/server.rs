@@ -77,17 +77,27 @@ where
             // It ended by itself; how, is the client's affair.
             _ = serving.as_mut() => {}
             () = drain.cancelled() => {
+                connection.drain();
                 serving.as_mut().graceful_shutdown();
                 let _ = serving.await;
             }
-            () = connection.watch() => {
-                tracing::info!("a connection is closed: nothing it is sent is read");
+            () = connection.starves() => {
+                // Nothing new comes here, and the PING with it is answered by a
+                // client that is there.
                 serving.as_mut().graceful_shutdown();
+                let heard = socket.heard();
+                tokio::select! {
+                    _ = serving.as_mut() => return,
+                    () = connection.is_lost(|| socket.heard() > heard) => {}
+                }
+                tracing::info!("a connection is closed: nothing it is sent is read");
+                connection.end_streams();
                 let _ = timeout(STALLED_CONNECTION_GRACE, serving).await;
             }
         }
     };
-    socket.send_after(connection.scope(serve)).await;
+    let has_crowd = || connection.has_crowd();
+    socket.clone().send_after(has_crowd, connection.scope(serve)).await;
 }
 
 /// Of a client that went away before it was served.
