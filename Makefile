@@ -7,7 +7,7 @@ help:
 	@echo 'make test   all tests, on stores of their own'
 	@echo 'make model  the protocol between the stores, every order of its steps: minutes'
 	@echo 'make check  format, lints, the contract, migrations, documentation'
-	@echo 'make bench  each path beside what bounds it and what is usual: 12 minutes'
+	@echo 'make bench  each path beside what bounds it and what is usual: 20 minutes'
 	@echo 'make bench-scale  what work costs as there is more of it: 8 minutes'
 	@echo 'make chaos break everything while clients fight for seats, and check every promise:'
 	@echo '           MINUTES=45 SEED=n REDIS=single|sentinel|cluster|all MUTANT=name'

@@ -3,7 +3,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -39,6 +39,8 @@ pub struct Tally {
     /// Those who have the whole house.
     ready: AtomicUsize,
     counts: AtomicBool,
+    /// When it began to count.
+    begun: OnceLock<Instant>,
     pub messages: AtomicU64,
     pub changes: AtomicU64,
     pub changes_in_time: AtomicU64,
@@ -56,6 +58,7 @@ impl Tally {
             made,
             ready: AtomicUsize::new(0),
             counts: AtomicBool::new(false),
+            begun: OnceLock::new(),
             messages: AtomicU64::new(0),
             changes: AtomicU64::new(0),
             changes_in_time: AtomicU64::new(0),
@@ -84,7 +87,12 @@ impl Tally {
 
     /// Counts from now on, or no more.
     pub fn count(&self, on: bool) {
+        self.begun.get_or_init(Instant::now);
         self.counts.store(on, Relaxed);
+    }
+
+    fn has_begun_before(&self, span: Duration) -> bool {
+        self.begun.get().is_some_and(|begun| begun.elapsed() >= span)
     }
 
     /// The delay within which this share of the messages came, in ms.
@@ -114,10 +122,19 @@ impl Tally {
 pub struct Manner {
     pub subscribers: usize,
     pub connections: usize,
-    /// One in so many of each connection stops reading once it has the house.
-    pub stalls_one_in: Option<usize>,
+    pub stalls: Option<Stalls>,
     /// Who loses the stream takes it up again where it was.
     pub comes_back: bool,
+    /// Bytes of each connection's window.
+    pub window: u32,
+}
+
+/// One in so many of each connection stops reading, all of them at one moment; the
+/// connections' moments are spread evenly over this time since the crowd counts.
+#[derive(Debug, Clone, Copy)]
+pub struct Stalls {
+    pub one_in: usize,
+    pub within: Duration,
 }
 
 /// Subscribers who listen until the crowd is dropped.
@@ -129,6 +146,7 @@ pub struct Crowd {
 
 impl Crowd {
     /// Comes back once all have the whole house.
+    #[expect(clippy::cast_precision_loss, reason = "numbers of connections")]
     pub async fn gather(
         addr: &str,
         event_id: &str,
@@ -139,19 +157,20 @@ impl Crowd {
         let door = Arc::new(Semaphore::new(AT_THE_DOOR));
         let mut lines = Vec::new();
         for _ in 0..manner.connections {
-            lines.push(Arc::new(Line::connect(addr).await?));
+            lines.push(Arc::new(Line::connect(addr, manner.window).await?));
         }
         let (mut members, mut healthy) = (JoinSet::new(), 0);
         for i in 0..manner.subscribers {
-            let place = i / manner.connections;
-            let stalls = manner.stalls_one_in.is_some_and(|n| place.is_multiple_of(n));
-            healthy += usize::from(!stalls);
+            let (line, place) = (i % manner.connections, i / manner.connections);
+            let stalls = manner.stalls.filter(|stalls| place.is_multiple_of(stalls.one_in));
+            let share = (line as f64 + 0.5) / manner.connections as f64;
+            healthy += usize::from(stalls.is_none());
             let member = Member {
-                line: lines[i % manner.connections].clone(),
+                line: lines[line].clone(),
                 event_id: event_id.to_owned(),
                 token: String::new(),
                 is_ready: false,
-                stalls,
+                stalls_after: stalls.map(|stalls| stalls.within.mul_f64(share)),
                 tally: tally.clone(),
             };
             members.spawn(member.listen(door.clone(), manner.comes_back));
@@ -183,13 +202,14 @@ impl Crowd {
 /// A connection that is made anew where it breaks, once for all who share it.
 struct Line {
     addr: String,
+    window: u32,
     wire: Mutex<(u64, Wire)>,
 }
 
 impl Line {
-    async fn connect(addr: &str) -> anyhow::Result<Self> {
-        let wire = Mutex::new((0, Wire::connect(addr).await?));
-        Ok(Self { addr: addr.to_owned(), wire })
+    async fn connect(addr: &str, window: u32) -> anyhow::Result<Self> {
+        let wire = Mutex::new((0, Wire::connect_with_window(addr, window).await?));
+        Ok(Self { addr: addr.to_owned(), window, wire })
     }
 
     async fn wire(&self) -> (u64, Wire) {
@@ -200,7 +220,7 @@ impl Line {
     async fn renew(&self, age: u64) -> anyhow::Result<()> {
         let mut wire = self.wire.lock().await;
         if wire.0 == age {
-            *wire = (age + 1, Wire::connect(&self.addr).await?);
+            *wire = (age + 1, Wire::connect_with_window(&self.addr, self.window).await?);
         }
         Ok(())
     }
@@ -213,7 +233,8 @@ struct Member {
     /// Where to take the stream up again.
     token: String,
     is_ready: bool,
-    stalls: bool,
+    /// When it stops reading, since the crowd counts.
+    stalls_after: Option<Duration>,
     tally: Arc<Tally>,
 }
 
@@ -251,7 +272,8 @@ impl Member {
             if self.is_ready {
                 at_the_door = None;
             }
-            if self.is_ready && self.stalls {
+            let stalls = self.stalls_after.is_some_and(|span| self.tally.has_begun_before(span));
+            if self.is_ready && stalls {
                 return stall(answer).await;
             }
         }
@@ -290,6 +312,8 @@ impl Member {
                 self.tally.ready.fetch_add(1, Relaxed);
             }
             Said::House { .. } | Said::Heartbeat => {}
+            // What those hear who will stop counts for nobody.
+            Said::Updates(_) if self.stalls_after.is_some() => {}
             Said::Updates(seats) => self.tally.take_updates(seats),
         }
         if !token.is_empty() && token != self.token {

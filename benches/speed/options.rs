@@ -108,6 +108,8 @@ pub struct Scale {
     /// Subscribers of which one in ten stalls, and their connections.
     pub siblings: usize,
     pub sibling_connections: usize,
+    /// Seconds for which they are watched.
+    pub sibling_s: u64,
     /// Seconds for which a stream is watched.
     pub watch_s: u64,
     /// Holds that run out within one second.
@@ -127,7 +129,8 @@ impl Scale {
             connections: 100,
             siblings: 1_000,
             sibling_connections: 10,
-            watch_s: 5,
+            sibling_s: 60,
+            watch_s: 6,
             due: 100_000,
             peer_calls: 4_160,
         }
@@ -143,6 +146,7 @@ impl Scale {
             connections: 4,
             siblings: 100,
             sibling_connections: 2,
+            sibling_s: 6,
             watch_s: 2,
             due: 2_000,
             peer_calls: 320,

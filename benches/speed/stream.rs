@@ -1,21 +1,26 @@
 //! StreamSeatUpdates beside tonic's default, and beside readers who stop reading.
 
 use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
 use anyhow::ensure;
+use futures_util::future;
 use holdfast::{holds::Holds, limits::FEED_TICK};
 use tokio::time::sleep;
 
 use super::{
     changes::{Made, make},
-    crowd::{Crowd, Manner},
+    crowd::{Crowd, Manner, Stalls},
     events,
     options::Scale,
     results::Results,
     stage::{Server, Stage},
+    wire::SMALLEST_WINDOW,
 };
 
 /// Seats of the house that is watched; each is held once.
@@ -106,7 +111,8 @@ pub async fn cost(
     // 2. A crowd comes, and has the whole house.
     let memory = process.memory()?;
     let (subscribers, connections) = (scale.subscribers, scale.connections);
-    let manner = Manner { subscribers, connections, stalls_one_in: None, comes_back: false };
+    let window = SMALLEST_WINDOW;
+    let manner = Manner { subscribers, connections, stalls: None, comes_back: false, window };
     let mut crowd = Crowd::gather(&server.addr, "watched", manner, made.clone()).await?;
     // 3. It hears of changes.
     let first = HOUSE / 3;
@@ -133,9 +139,9 @@ pub async fn cost(
     })
 }
 
-/// Rows `stream_siblings*`: one reader in ten of each connection stops reading;
-/// the others take up again what they lose.
-#[expect(clippy::cast_precision_loss, reason = "counts of changes")]
+/// Rows `stream_siblings*`: one reader in ten of each connection stops reading at some
+/// moment; the others take up again what they lose. All crowds are there at once, each
+/// at an event of its own.
 pub async fn siblings(
     stage: &mut Stage,
     scale: Scale,
@@ -144,35 +150,79 @@ pub async fn siblings(
 ) -> anyhow::Result<()> {
     let server = stage.serve(0, &[]).await?;
     let holds = Arc::new(stage.raw(0)?);
-    let watch_s = usize::try_from(scale.watch_s)? + 4;
+    let span = Duration::from_secs(scale.sibling_s);
+    let (subscribers, connections) = (scale.siblings, scale.sibling_connections);
+    let stalls = Some(Stalls { one_in: 10, within: span / 2 });
+    // Each stream's window, for all streams of a connection.
+    let advised = SMALLEST_WINDOW * u32::try_from(subscribers / connections)?;
     for round in 0..rounds {
         println!("  siblings, round {}", round + 1);
-        let mut shares = Vec::new();
-        for (name, stalls_one_in) in [("none", None), ("one reader in ten", Some(10))] {
-            let event_id = format!("watched-{round}-{}", shares.len());
-            let event_id = events::create(&server, &event_id, HOUSE).await?;
-            let made = Made::new(HOUSE);
-            let (subscribers, connections) = (scale.siblings, scale.sibling_connections);
-            let manner = Manner { subscribers, connections, stalls_one_in, comes_back: true };
-            stage.settle().await?;
-            let mut crowd = Crowd::gather(&server.addr, &event_id, manner, made.clone()).await?;
-            crowd.tally.count(true);
-            let count = watch_s * CHANGES_PER_SECOND;
-            make(holds.clone(), event_id, 0..count, CHANGES_PER_SECOND, made).await?;
-            // What comes late has a while yet.
-            sleep(2 * WARM_UP).await;
-            crowd.is_whole()?;
-            let all = (count * crowd.healthy) as f64;
-            let in_time = crowd.tally.changes_in_time.load(Relaxed) as f64 / all;
-            let in_all = crowd.tally.changes.load(Relaxed) as f64 / all;
-            let says = format!("changes that reach healthy readers within 1 s, {name} stalled");
-            results.figure(&says, in_time * 100.0, "%");
-            shares.push((in_time, in_all));
-            crowd.leave().await;
-            stage.is_alive()?;
+        stage.settle().await?;
+        let mut crowds = Vec::new();
+        for (name, stalls, window) in [
+            ("none stalled", None, SMALLEST_WINDOW),
+            ("one reader in ten stalled", stalls, SMALLEST_WINDOW),
+            ("the same, windows as advised", stalls, advised),
+        ] {
+            let manner = Manner { subscribers, connections, stalls, comes_back: true, window };
+            let event_id = format!("watched-{round}-{}", crowds.len());
+            crowds.push((name, Siblings::gather(&server, &event_id, manner, scale).await?));
         }
+        let changing = crowds.iter().map(|(_, crowd)| crowd.change(holds.clone()));
+        future::try_join_all(changing).await?;
+        // What comes late has a while yet.
+        sleep(2 * WARM_UP).await;
+        let mut shares = Vec::new();
+        for (name, mut crowd) in crowds {
+            let share = crowd.shares()?;
+            let says = format!("changes that reach healthy readers within 1 s, {name}");
+            results.figure(&says, share.0 * 100.0, "%");
+            shares.push(share);
+            crowd.crowd.leave().await;
+        }
+        stage.is_alive()?;
         results.ratio("stream_siblings", shares[1].0 / shares[0].0)?;
         results.ratio("stream_siblings_late", shares[1].1 / shares[0].1)?;
+        results.ratio("stream_siblings_advised", shares[2].0 / shares[0].0)?;
     }
     Ok(())
+}
+
+/// A crowd at an event of its own, and the changes that it is to hear of.
+struct Siblings {
+    crowd: Crowd,
+    event_id: Arc<str>,
+    made: Arc<Made>,
+    count: usize,
+}
+
+impl Siblings {
+    async fn gather(
+        server: &Server,
+        event_id: &str,
+        manner: Manner,
+        scale: Scale,
+    ) -> anyhow::Result<Self> {
+        let count = CHANGES_PER_SECOND * usize::try_from(scale.sibling_s)?;
+        let event_id = events::create(server, event_id, count).await?;
+        let made = Made::new(count);
+        let crowd = Crowd::gather(&server.addr, &event_id, manner, made.clone()).await?;
+        Ok(Self { crowd, event_id, made, count })
+    }
+
+    async fn change(&self, holds: Arc<Holds>) -> anyhow::Result<()> {
+        self.crowd.tally.count(true);
+        let (event_id, made) = (self.event_id.clone(), self.made.clone());
+        make(holds, event_id, 0..self.count, CHANGES_PER_SECOND, made).await
+    }
+
+    /// How much of what healthy readers were to hear came in time, and at all.
+    #[expect(clippy::cast_precision_loss, reason = "counts of changes")]
+    fn shares(&mut self) -> anyhow::Result<(f64, f64)> {
+        self.crowd.is_whole()?;
+        let all = (self.count * self.crowd.healthy) as f64;
+        let tally = &self.crowd.tally;
+        let of_all = |count: &AtomicU64| count.load(Relaxed) as f64 / all;
+        Ok((of_all(&tally.changes_in_time), of_all(&tally.changes)))
+    }
 }

@@ -109,6 +109,13 @@ pub const ROWS: &[Row] = &[
     ),
     context("stream_siblings_late", High, "the same, however late it came"),
     row(
+        "stream_siblings_advised",
+        High,
+        0.95,
+        1.0,
+        "the same within 1 s, with the connection windows that docs/STREAMING.md advises",
+    ),
+    row(
         "sweep_stall_ms",
         Low,
         20.0,

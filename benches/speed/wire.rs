@@ -19,6 +19,9 @@ pub const STREAM: &str = "/holdfast.v1.ReservationService/StreamSeatUpdates";
 /// Bytes that small frames may waste, unread, on one connection.
 const SMALL_FRAMES: usize = 16 * 1024 * 1024;
 
+/// Bytes of a window where nothing else is said, of a stream and of a connection.
+pub const SMALLEST_WINDOW: u32 = 65_535;
+
 /// One connection.
 #[derive(Clone)]
 pub struct Wire {
@@ -27,15 +30,23 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// With the windows of HTTP/2's own default, 65,535 bytes a stream and a
-    /// connection.
+    /// With the windows of HTTP/2's own default.
     pub async fn connect(addr: &str) -> anyhow::Result<Self> {
+        Self::connect_with_window(addr, SMALLEST_WINDOW).await
+    }
+
+    /// With a window of so many bytes for all streams together; each has one of
+    /// [`SMALLEST_WINDOW`].
+    pub async fn connect_with_window(addr: &str, window: u32) -> anyhow::Result<Self> {
         let tcp = TcpStream::connect(addr).await?;
         tcp.set_nodelay(true)?;
         // A tick brings each stream a small frame at once: more of them than this
         // library takes of a stranger with such windows.
-        let (send, connection) =
-            h2::client::Builder::new().data_frame_budget(SMALL_FRAMES).handshake(tcp).await?;
+        let (send, connection) = h2::client::Builder::new()
+            .initial_connection_window_size(window)
+            .data_frame_budget(SMALL_FRAMES)
+            .handshake(tcp)
+            .await?;
         tokio::spawn(connection);
         Ok(Self { send, authority: addr.to_owned() })
     }

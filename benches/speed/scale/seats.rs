@@ -17,7 +17,7 @@ use super::{
         load::in_flight,
         options::Scale,
         stage::{Server, Stage},
-        wire::{GET_SEAT_MAP, HOLD, frame},
+        wire::{GET_SEAT_MAP, HOLD, SMALLEST_WINDOW, frame},
     },
     audit,
     series::{
@@ -100,8 +100,8 @@ async fn seat_map(
 }
 
 async fn snapshot(server: &Server, house: &Arc<str>) -> anyhow::Result<Duration> {
-    let manner =
-        Manner { subscribers: 100, connections: 4, stalls_one_in: None, comes_back: false };
+    let (subscribers, connections, window) = (100, 4, SMALLEST_WINDOW);
+    let manner = Manner { subscribers, connections, stalls: None, comes_back: false, window };
     let begun = Instant::now();
     let crowd = Crowd::gather(&server.addr, house, manner, Made::new(0)).await?;
     let took = begun.elapsed();
