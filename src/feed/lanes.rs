@@ -58,7 +58,10 @@ impl Lanes {
         let (mut last, mut due) = (0, Instant::now());
         loop {
             let to = *head.borrow_and_update();
-            match self.tell_next(last, to) {
+            // A round takes a tick, also where this task has its turn late.
+            let late = due.elapsed().min(FEED_TICK).as_nanos();
+            let steps = 1 + u32::try_from(late / self.pause().as_nanos()).unwrap_or(0);
+            match self.tell_next(last, to, steps) {
                 Some(told) => last = told,
                 None if head.changed().await.is_err() => return,
                 None => {
@@ -66,20 +69,20 @@ impl Lanes {
                     continue;
                 }
             }
-            // Late steps are not made up for by a burst.
-            due = (due + self.pause()).max(Instant::now());
+            due = (due + self.pause() * steps).max(Instant::now());
             sleep_until(due).await;
         }
     }
 
-    /// Tells some of those after lane `last` that are behind; answers the last one,
-    /// if any was.
-    fn tell_next(&self, last: u64, to: Position) -> Option<u64> {
+    /// Tells some of those after lane `last` that are behind, as many as so many steps
+    /// have; answers the last one, if any was.
+    fn tell_next(&self, last: u64, to: Position, steps_due: u32) -> Option<u64> {
         let mut lanes = self.lock();
         lanes.retain(|_, lane| lane.receiver_count() > 0);
         let readers: usize = lanes.values().map(watch::Sender::receiver_count).sum();
         let steps = readers.div_ceil(FEED_READERS_AT_ONCE).clamp(1, FEED_STEPS);
         self.steps.store(u32::try_from(steps).unwrap_or(1), Relaxed);
+        let share = readers.div_ceil(steps) * steps_due as usize;
         let (mut told, mut readers_told) = (None, 0);
         let around = lanes.range((Excluded(last), Unbounded)).chain(lanes.range(..=last));
         for (&number, lane) in around {
@@ -89,7 +92,7 @@ impl Lanes {
             lane.send_replace(to);
             told = Some(number);
             readers_told += lane.receiver_count();
-            if readers_told >= readers.div_ceil(steps) {
+            if readers_told >= share {
                 break;
             }
         }
@@ -122,10 +125,10 @@ mod tests {
     fn few_readers_are_told_at_once() {
         let lanes = Lanes::default();
         let (one, other) = (lane(&lanes, 1, 3), lane(&lanes, 2, 3));
-        assert_eq!(lanes.tell_next(0, at(1)), Some(2));
+        assert_eq!(lanes.tell_next(0, at(1), 1), Some(2));
         assert_eq!((told(&one), told(&other)), (at(1), at(1)));
         assert_eq!(lanes.pause(), FEED_TICK);
-        assert_eq!(lanes.tell_next(2, at(1)), None, "they have it");
+        assert_eq!(lanes.tell_next(2, at(1), 1), None, "they have it");
     }
 
     #[test]
@@ -133,22 +136,23 @@ mod tests {
         let lanes = Lanes::default();
         let crowds: Vec<_> =
             (0..4).map(|lane_| lane(&lanes, lane_, FEED_READERS_AT_ONCE)).collect();
-        assert_eq!(lanes.tell_next(0, at(1)), Some(1));
+        assert_eq!(lanes.tell_next(0, at(1), 1), Some(1));
         assert_eq!(lanes.pause(), FEED_TICK / 4);
-        assert_eq!(lanes.tell_next(1, at(2)), Some(2));
+        assert_eq!(lanes.tell_next(1, at(2), 1), Some(2));
         let all: Vec<_> = crowds.iter().map(|crowd| told(crowd)).collect();
         assert_eq!(all, [at(0), at(1), at(2), at(0)]);
-        assert_eq!(lanes.tell_next(2, at(2)), Some(3));
-        assert_eq!(lanes.tell_next(3, at(2)), Some(0), "around");
-        assert_eq!(lanes.tell_next(0, at(2)), Some(1), "it has not heard of the second");
-        assert_eq!(lanes.tell_next(1, at(2)), None);
+        assert_eq!(lanes.tell_next(2, at(2), 1), Some(3));
+        assert_eq!(lanes.tell_next(3, at(2), 1), Some(0), "around");
+        assert_eq!(lanes.tell_next(0, at(2), 1), Some(1), "it has not heard of the second");
+        assert_eq!(lanes.tell_next(1, at(2), 1), None);
+        assert_eq!(lanes.tell_next(1, at(3), 3), Some(0), "three steps at once");
     }
 
     #[test]
     fn lanes_end_with_their_readers() {
         let lanes = Lanes::default();
         drop(lane(&lanes, 7, 2));
-        assert_eq!(lanes.tell_next(0, at(1)), None);
+        assert_eq!(lanes.tell_next(0, at(1), 1), None);
         assert!(lanes.lock().is_empty());
     }
 }

@@ -88,22 +88,24 @@ impl Subscription {
                     _ => self.is_new = false,
                 }
             }
-            let silent = self.told_at.elapsed() >= FEED_HEARTBEAT;
-            if (silent || self.look_up.is_elapsed()) && self.feed.is_stale() {
+            tokio::select! {
+                _ = self.lane.changed() => continue,
+                () = &mut self.look_up => {}
+            }
+            // Clocks and timers are dear where there are ten thousand readers: they are
+            // asked only now.
+            let (now, heartbeat_at) = (Instant::now(), self.told_at + FEED_HEARTBEAT);
+            if self.feed.is_stale() {
                 return Err(Stale);
             }
-            if silent {
+            let is_silent = now >= heartbeat_at;
+            let look_up_at = now + FEED_STALE;
+            self.look_up.as_mut().reset(match is_silent {
+                true => look_up_at,
+                false => look_up_at.min(heartbeat_at),
+            });
+            if is_silent {
                 return Ok(Next::Heartbeat(self.position.unwrap_or_default()));
-            }
-            if self.look_up.is_elapsed() {
-                let heartbeat_at = self.told_at + FEED_HEARTBEAT;
-                let look_up_at = heartbeat_at.min(Instant::now() + FEED_STALE);
-                self.look_up.as_mut().reset(look_up_at);
-            }
-            // Time is up, or the lane moved on: either way, look again.
-            tokio::select! {
-                _ = self.lane.changed() => {}
-                () = &mut self.look_up => {}
             }
         }
     }
