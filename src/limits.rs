@@ -113,16 +113,22 @@ pub const POSTGRES_IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(1
 pub const MAX_TRANSACTION_ATTEMPTS: usize = 5;
 /// Holds that one statement journals before they are answered.
 pub const MAX_HOLDS_PER_STATEMENT: usize = 256;
-/// Transactions of one event's sales that one server has under way; as long as
-/// there are fewer, each sale is made at once, in one of its own.
-pub const SALES_AT_ONCE: usize = 4;
-/// Sales that one transaction makes.
-pub const MAX_SALES_PER_TRANSACTION: usize = 16;
+/// Groups of one event's sales that one server has under way, or waiting for a
+/// statement; as long as there are fewer, each sale is one by itself.
+pub const SALES_AT_ONCE: usize = 2;
+/// Sales of one event in one statement.
+pub const MAX_SALES_OF_AN_EVENT: usize = 16;
+/// Statements of sales that one server has under way.
+pub const STATEMENTS_AT_ONCE: usize = 8;
+/// Groups, each of one event, in one statement.
+pub const MAX_EVENTS_PER_STATEMENT: usize = 8;
+/// Sales of a statement that failed that are made one by one at the same time.
+pub const SALES_ALONE_AT_ONCE: usize = 4;
 /// Sales of one event that wait at one server for a transaction.
 pub const MAX_SALES_WAITING: usize = 2_048;
-/// How long a transaction of several sales waits for a row lock of one of them,
-/// before each is made alone.
-pub const GROUP_LOCK_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long a statement of several sales waits for what one of them has to wait
+/// for, before each is made alone.
+pub const GROUP_LOCK_TIMEOUT: Duration = Duration::from_millis(200);
 /// Tries of a Confirm whose answer was lost, before the caller is told so.
 pub const MAX_CONFIRM_ATTEMPTS: usize = 3;
 

@@ -50,12 +50,8 @@ const PATCHES: [Patch; 8] = [
     },
     Patch {
         is_on: cfg!(feature = "mutant-no-epoch-check"),
-        guard: "-- confirm
-    WITH fence AS MATERIALIZED (
-        SELECT FROM events WHERE event_id = $1 AND epoch = $2 FOR SHARE",
-        without: "-- confirm
-    WITH fence AS MATERIALIZED (
-        SELECT FROM events WHERE event_id = $1 AND $2::int8 > 0 FOR SHARE",
+        guard: "FROM asked JOIN fence USING (event_id, epoch) ORDER BY n",
+        without: "FROM asked JOIN fence USING (event_id) ORDER BY n",
     },
     Patch {
         is_on: cfg!(feature = "mutant-rebuild-without-journal"),

@@ -59,6 +59,7 @@ pub async fn run(
         results.ratio("confirm_to_statement", confirmed / rates[0])?;
         results.ratio("confirm_to_transaction_64", confirmed / rates[2])?;
         results.ratio("confirm_to_transaction", confirmed / rates[3])?;
+        results.ratio("confirm_to_bare", confirmed / rates[5])?;
     }
     Ok(())
 }

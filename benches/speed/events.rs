@@ -46,14 +46,17 @@ pub fn places(event_ids: &[Arc<str>], first: usize, count: usize) -> Vec<Place> 
 }
 
 pub fn hold_bodies(places: &[Place]) -> Arc<Vec<Bytes>> {
-    let request = |place: &Place| HoldRequest {
+    Arc::new(places.iter().map(|place| frame(&hold_request(place))).collect())
+}
+
+pub fn hold_request(place: &Place) -> HoldRequest {
+    HoldRequest {
         event_id: place.event_id.to_string(),
         holder_id: HOLDER.into(),
         hold_id: place.hold_id.to_string(),
         seat_ids: vec![seat_id(place.seat)],
         ..HoldRequest::default()
-    };
-    Arc::new(places.iter().map(|place| frame(&request(place))).collect())
+    }
 }
 
 pub fn confirm_bodies(places: &[Place]) -> Arc<Vec<Bytes>> {

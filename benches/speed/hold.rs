@@ -4,17 +4,17 @@
 use std::{future::Future, sync::Arc};
 
 use bytes::Bytes;
-use holdfast::holds::Holds;
+use holdfast::{holds::Holds, proto::reservation_service_client::ReservationServiceClient};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    events::{self, Place, RawHold, hold_bodies, hold_raw, places, raw_holds},
+    events::{self, Place, RawHold, hold_bodies, hold_raw, hold_request, places, raw_holds},
     load::{Done, Latencies, Pace, in_flight, paced},
     options::Scale,
     redis_benchmark,
     results::Results,
     stage::{RAW, Server, Stage},
-    wire::HOLD,
+    wire::{CONNECTIONS, HOLD},
 };
 
 const MANY: usize = 512;
@@ -54,6 +54,18 @@ pub async fn run(
         stage.settle().await?;
         let echoed = hold(&bare, &hot, MANY).await?.rate;
         results.figure("tonic echo of the same messages, 512 in flight", echoed, RATE);
+        let again = events::create(&server, &format!("again-{round}"), scale.holds).await?;
+        let again = places(&[again], 0, scale.holds);
+        stage.settle().await?;
+        let held_by_tonic = hold_by_tonic(&server, &again, MANY).await?;
+        results.figure(
+            "Hold, one hot event, 512 in flight, by tonic's client",
+            held_by_tonic,
+            RATE,
+        );
+        stage.settle().await?;
+        let echoed_by_tonic = hold_by_tonic(&bare, &again, MANY).await?;
+        results.figure("tonic echo, 512 in flight, by tonic's client", echoed_by_tonic, RATE);
         stage.settle().await?;
         let evalsha_100 = self::evalsha(&raw, &spread, MANY).await?.rate;
         results.figure("raw EVALSHA, 100 events, 512 in flight", evalsha_100, RATE);
@@ -65,6 +77,7 @@ pub async fn run(
 
         results.ratio("hold_hot_to_evalsha", held / evalsha)?;
         results.ratio("hold_hot_to_echo", held / echoed)?;
+        results.ratio("hold_by_tonic_to_echo", held_by_tonic / echoed_by_tonic)?;
         results.ratio("hold_100_to_evalsha", held_100 / evalsha_100)?;
     }
     Ok(())
@@ -162,6 +175,25 @@ pub async fn hold(server: &Server, places: &[Place], workers: usize) -> anyhow::
 }
 
 pub type Called = std::pin::Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
+
+/// As [`hold`], by the client that a service would use.
+async fn hold_by_tonic(server: &Server, places: &[Place], workers: usize) -> anyhow::Result<f64> {
+    let mut clients = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let url = format!("http://{}", server.addr);
+        clients.push(ReservationServiceClient::connect(url).await?);
+    }
+    let clients: Arc<[_]> = clients.into();
+    let requests: Arc<[_]> = places.iter().map(hold_request).collect();
+    let call = move |worker: usize, i: usize| -> Called {
+        let (mut client, request) = (clients[worker % clients.len()].clone(), requests[i].clone());
+        Box::pin(async move {
+            client.hold(request).await?;
+            Ok(())
+        })
+    };
+    Ok(in_flight(places.len(), workers, call).await?.rate)
+}
 
 /// Calls of a server, by worker and number; after the last body the first comes
 /// again.

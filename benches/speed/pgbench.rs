@@ -17,24 +17,29 @@ use super::{
 pub enum Script {
     /// Confirm's own statement.
     Statement,
-    /// What is usual: BEGIN, an insert for each table, COMMIT.
+    /// The same work as it is usual: BEGIN, a statement for each table, COMMIT.
     Transaction,
+    /// Without fence and journal: what somebody writes who has no Redis to agree
+    /// with.
+    Bare,
 }
 
 impl Script {
-    pub const ALL: [Self; 2] = [Self::Statement, Self::Transaction];
+    pub const ALL: [Self; 3] = [Self::Statement, Self::Transaction, Self::Bare];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Statement => "the same statement",
-            Self::Transaction => "BEGIN..COMMIT of separate statements",
+            Self::Transaction => "BEGIN..COMMIT of the same work",
+            Self::Bare => "BEGIN..COMMIT without fence and journal",
         }
     }
 
     fn sql(self, tag: usize) -> String {
         match self {
             Self::Statement => statement(tag),
-            Self::Transaction => transaction(tag),
+            Self::Transaction => transaction(tag, true),
+            Self::Bare => transaction(tag, false),
         }
     }
 }
@@ -151,29 +156,37 @@ fn payment(tag: usize) -> String {
     format!("'pay-{tag}-' || :i::int::text")
 }
 
-/// Confirm's statement with pgbench's variables in place of its parameters.
+/// Confirm's statement, of one sale, with pgbench's variables in place of its
+/// parameters.
 fn statement(tag: usize) -> String {
+    let one = |value: String, of: &str| format!("ARRAY[{value}]::{of}[]");
+    let text = |value: &str| one(value.into(), "text");
+    let number = |value: &str| one(value.into(), "int8");
+    let id = |kind| one(uuid(kind, tag), "uuid");
     let parameters = [
-        EVENT.into(),
-        "1".into(),
-        uuid(1, tag),
-        uuid(2, tag),
-        "'ann'".into(),
-        "'GBP'".into(),
-        "150000000".into(),
-        payment(tag),
-        format!("ARRAY[{}]", uuid(3, tag)),
-        "ARRAY[:seat::int]".into(),
-        "ARRAY[NULL]".into(),
-        "ARRAY[150000000]".into(),
-        "'{}'::int[]".into(),
-        "'{}'::int[]".into(),
+        text(EVENT),
+        number("1"),
+        id(1),
+        id(2),
+        text("'ann'"),
+        text("'GBP'"),
+        number("150000000"),
+        one(payment(tag), "text"),
+        text("'0123456789abcdef'"),
+        number("1800000000000"),
+        number("1800000900000"),
+        number("1"),
+        text("'{' || :seat::int::text || '}'"),
+        text("'{}'"),
+        text("'{}'"),
+        text("'{}'"),
+        id(2),
+        id(3),
+        text(EVENT),
+        one(":seat::int".into(), "int"),
+        one("NULL".into(), "int"),
+        number("150000000"),
         "5.0".into(),
-        "'0123456789abcdef'".into(),
-        "1800000000000".into(),
-        "1800000900000".into(),
-        "'{}'::int[]".into(),
-        "1".into(),
     ];
     let mut statement = CONFIRM.split_once('\n').map_or(CONFIRM, |(_, sql)| sql).to_owned();
     for (i, value) in parameters.iter().enumerate().rev() {
@@ -182,21 +195,36 @@ fn statement(tag: usize) -> String {
     statement
 }
 
-/// What is usual, on the same tables; without the journal of holds, which is
-/// none of its business.
-fn transaction(tag: usize) -> String {
+/// What is usual, on the same tables; and, if told so, what the statement does
+/// besides: the fence, and the journal of the hold.
+fn transaction(tag: usize, with_fence_and_journal: bool) -> String {
     let (hold_id, order_id, ticket_id) = (uuid(1, tag), uuid(2, tag), uuid(3, tag));
     let payment = payment(tag);
+    let (fence, journal) = match with_fence_and_journal {
+        false => (String::new(), String::new()),
+        true => (
+            format!("SELECT FROM events WHERE event_id = {EVENT} AND epoch = 1 FOR SHARE;"),
+            format!(
+                "INSERT INTO holds (hold_id, event_id, holder_id, fingerprint, create_time,
+                    expire_time, seat_indexes, area_indexes, area_quantities, area_at_first,
+                    epoch, seq)
+                VALUES ({hold_id}, {EVENT}, 'ann', '0123456789abcdef', to_timestamp(1800000000),
+                    to_timestamp(1800000900), ARRAY[:seat::int], '{{}}', '{{}}', '{{}}', 1, 1)
+                ON CONFLICT (event_id, hold_id) DO UPDATE SET expire_time = excluded.expire_time
+                WHERE (holds.epoch, holds.seq) < (excluded.epoch, excluded.seq);"
+            ),
+        ),
+    };
     format!(
-        "BEGIN;
+        "BEGIN; {fence}
+        INSERT INTO hold_outcomes (hold_id, event_id, outcome, order_id)
+        VALUES ({hold_id}, {EVENT}, 'confirmed', {order_id});
         INSERT INTO orders (order_id, event_id, hold_id, holder_id, state, currency,
             total_micros, payment_reference, pay_time)
         VALUES ({order_id}, {EVENT}, {hold_id}, 'ann', 'PAID', 'GBP', 150000000,
             {payment}, now());
         INSERT INTO tickets (ticket_id, order_id, event_id, seat_index, price_micros)
-        VALUES ({ticket_id}, {order_id}, {EVENT}, :seat::int, 150000000);
-        INSERT INTO hold_outcomes (hold_id, event_id, outcome, order_id)
-        VALUES ({hold_id}, {EVENT}, 'confirmed', {order_id});
+        VALUES ({ticket_id}, {order_id}, {EVENT}, :seat::int, 150000000); {journal}
         INSERT INTO outbox (kind, event_id, hold_id, lease_until)
         VALUES ('sold', {EVENT}, {hold_id}, now() + interval '5 seconds');
         COMMIT"

@@ -38,6 +38,7 @@ pub const ROWS: &[Row] = &[
         "Hold, one hot event, 512 in flight / raw EVALSHA of the single-hold script",
     ),
     row("hold_hot_to_echo", High, 0.55, 0.75, "the same / tonic echo of the same messages"),
+    row("hold_by_tonic_to_echo", High, 0.55, 0.75, "both by tonic's own client"),
     row(
         "hold_100_to_evalsha",
         High,
@@ -88,9 +89,11 @@ pub const ROWS: &[Row] = &[
         High,
         1.6,
         2.0,
-        "Confirm, 64 in flight, 20% on a hot event / pgbench, 16 clients, BEGIN..COMMIT",
+        "Confirm, 64 in flight, 20% on a hot event / pgbench, 16 clients, BEGIN..COMMIT of the \
+         same work",
     ),
-    context("confirm_to_transaction_64", High, "the same / pgbench, 64 clients, BEGIN..COMMIT"),
+    context("confirm_to_transaction_64", High, "the same / pgbench, 64 clients"),
+    context("confirm_to_bare", High, "the same / pgbench, 16 clients, without fence and journal"),
     row(
         "stream_cpu",
         Low,

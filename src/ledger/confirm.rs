@@ -1,10 +1,9 @@
-//! The sale: one statement, one transaction; and where many wait, one transaction
-//! for some of them.
+//! The sale: one statement, one transaction; where many wait, one for some of them.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
-use deadpool_postgres::{Object, Pool};
-use futures_util::future::join_all;
+use deadpool_postgres::Pool;
+use futures_util::{StreamExt, stream};
 use time::OffsetDateTime;
 use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
@@ -12,16 +11,16 @@ use uuid::Uuid;
 use super::{
     Error, Ledger,
     columns::{to_i32, to_i64},
-    session::{Params, one_query, one_tx, session},
+    session::one_query,
 };
 use crate::batch::{Batcher, Bounds};
 use crate::domain::{
-    AreaHolding, AreaIndex, Epoch, EventId, HoldId, HoldRecord, Micros, Money, OrderId,
-    PaymentReference, SeatIndex, TicketId,
+    AreaIndex, Epoch, EventId, HoldId, HoldRecord, Micros, Money, OrderId, PaymentReference,
+    SeatIndex, TicketId,
 };
 use crate::limits::{
-    MAX_SALES_PER_TRANSACTION, MAX_SALES_WAITING, OUTBOX_LEASE, POSTGRES_WAIT_TIMEOUT,
-    SALES_AT_ONCE,
+    MAX_EVENTS_PER_STATEMENT, MAX_SALES_OF_AN_EVENT, MAX_SALES_WAITING, OUTBOX_LEASE,
+    POSTGRES_WAIT_TIMEOUT, SALES_ALONE_AT_ONCE, SALES_AT_ONCE, STATEMENTS_AT_ONCE,
 };
 
 /// All that one sale writes. Seats first, then areas, each ascending, so that
@@ -58,41 +57,69 @@ pub enum SaleVerdict {
     Fenced,
 }
 
-/// The statement of [`Ledger::confirm`]; public for benchmarks that run the same
-/// by another client.
-pub const CONFIRM: &str = "-- confirm
-    WITH fence AS MATERIALIZED (
-        SELECT FROM events WHERE event_id = $1 AND epoch = $2 FOR SHARE
+/// The statement of [`Ledger::confirm`], with what the fence does where an event is
+/// locked.
+macro_rules! confirm {
+    ($where_locked:literal) => {
+        concat!(
+            "-- confirm
+    WITH asked AS MATERIALIZED (
+        SELECT * FROM unnest($1::text[], $2::int8[], $3::uuid[], $4::uuid[], $5::text[],
+            $6::text[], $7::int8[], $8::text[], $9::text[], $10::int8[], $11::int8[],
+            $12::int8[], $13::text[], $14::text[], $15::text[], $16::text[])
+            WITH ORDINALITY AS a (event_id, epoch, hold_id, order_id, holder_id, currency,
+                total, payment_reference, fingerprint, created_ms, expires_ms, seq, seats,
+                areas, quantities, at_first, n)
+    ), fence AS MATERIALIZED (
+        SELECT event_id, epoch FROM events WHERE event_id = ANY($1)
+        ORDER BY event_id FOR SHARE",
+            $where_locked,
+            "
     ), verdict AS (
         INSERT INTO hold_outcomes (hold_id, event_id, outcome, order_id)
-        SELECT $3, $1, 'confirmed', $4 FROM fence
+        SELECT hold_id, event_id, 'confirmed', order_id
+        FROM asked JOIN fence USING (event_id, epoch) ORDER BY n
         ON CONFLICT (event_id, hold_id) DO NOTHING RETURNING order_id
     ), sale AS (
         INSERT INTO orders (order_id, event_id, hold_id, holder_id, state, currency,
             total_micros, payment_reference, pay_time)
-        SELECT order_id, $1, $3, $5, 'PAID', $6, $7, $8, now() FROM verdict
+        SELECT order_id, event_id, hold_id, holder_id, 'PAID', currency, total,
+            payment_reference, now()
+        FROM asked JOIN verdict USING (order_id) ORDER BY n
         RETURNING order_id, create_time
     ), issued AS (
         INSERT INTO tickets
             (ticket_id, order_id, event_id, seat_index, area_index, price_micros)
-        SELECT ticket_id, order_id, $1, seat_index, area_index, price
-        FROM sale, unnest($9::uuid[], $10::int[], $11::int[], $12::int8[])
-            WITH ORDINALITY AS t (ticket_id, seat_index, area_index, price, n)
+        SELECT ticket_id, order_id, event_id, seat_index, area_index, price
+        FROM sale JOIN unnest($17::uuid[], $18::uuid[], $19::text[], $20::int[], $21::int[],
+            $22::int8[]) WITH ORDINALITY
+            AS t (order_id, ticket_id, event_id, seat_index, area_index, price, n)
+            USING (order_id)
         ORDER BY n
+    ), wanted AS (
+        SELECT event_id, area_index, count(*)::int AS quantity
+        FROM sale JOIN unnest($17::uuid[], $19::text[], $21::int[])
+            AS t (order_id, event_id, area_index) USING (order_id)
+        WHERE area_index IS NOT NULL GROUP BY event_id, area_index
     ), locked AS MATERIALIZED (
-        SELECT area_index, t.quantity
-        FROM sale, areas JOIN unnest($13::int[], $14::int[]) AS t (area_index, quantity)
-            USING (area_index)
-        WHERE event_id = $1 ORDER BY area_index FOR NO KEY UPDATE OF areas
+        SELECT event_id, area_index, quantity
+        FROM wanted JOIN areas USING (event_id, area_index)
+        ORDER BY event_id, area_index FOR NO KEY UPDATE OF areas
     ), counted AS (
         UPDATE areas SET sold = sold + locked.quantity FROM locked
-        WHERE areas.event_id = $1 AND areas.area_index = locked.area_index
+        WHERE areas.event_id = locked.event_id AND areas.area_index = locked.area_index
     ), journaled AS (
         INSERT INTO holds (hold_id, event_id, holder_id, fingerprint, create_time,
             expire_time, seat_indexes, area_indexes, area_quantities, area_at_first,
             epoch, seq)
-        SELECT $3, $1, $5, $16, to_timestamp($17::int8 / 1e3), to_timestamp($18::int8 / 1e3),
-            array_remove($10::int[], NULL), $13, $14, $19::int[], $2, $20 FROM sale
+        SELECT hold_id, event_id, holder_id, fingerprint, to_timestamp(created_ms / 1e3),
+            to_timestamp(expires_ms / 1e3), seats::int[], areas::int[], quantities::int[],
+            at_first::int[], epoch, seq
+        FROM asked JOIN sale USING (order_id)
+        WHERE NOT EXISTS (
+            SELECT FROM holds h WHERE h.event_id = asked.event_id
+                AND h.hold_id = asked.hold_id AND (h.epoch, h.seq) >= (asked.epoch, asked.seq))
+        ORDER BY n
         ON CONFLICT (event_id, hold_id) DO UPDATE SET expire_time = excluded.expire_time,
             seat_indexes = excluded.seat_indexes, area_indexes = excluded.area_indexes,
             area_quantities = excluded.area_quantities, epoch = excluded.epoch,
@@ -101,37 +128,62 @@ pub const CONFIRM: &str = "-- confirm
             AND (holds.epoch, holds.seq) < (excluded.epoch, excluded.seq)
     ), noted AS (
         INSERT INTO outbox (kind, event_id, hold_id, lease_until)
-        SELECT 'sold', $1, $3, now() + $15 * interval '1 second' FROM sale
-        RETURNING outbox_id
+        SELECT 'sold', event_id, hold_id, now() + $23 * interval '1 second'
+        FROM asked JOIN sale USING (order_id)
+        RETURNING event_id, hold_id, outbox_id
     )
-    SELECT (SELECT count(*) FROM fence), (SELECT create_time FROM sale),
-        (SELECT outbox_id FROM noted)";
+    SELECT fence.epoch IS NOT NULL, create_time, outbox_id
+    FROM asked LEFT JOIN fence USING (event_id, epoch) LEFT JOIN sale USING (order_id)
+        LEFT JOIN noted USING (event_id, hold_id)
+    ORDER BY n"
+        )
+    };
+}
 
-/// Takes what several sales of an event will change, in one order: two
-/// transactions that take areas one by one could wait for each other.
-const LOCK_AREAS: &str = "-- confirm: lock_areas
-    WITH fence AS MATERIALIZED (SELECT FROM events WHERE event_id = $1 FOR SHARE)
-    SELECT FROM fence, areas WHERE event_id = $1 AND area_index = ANY($2)
-    ORDER BY area_index FOR NO KEY UPDATE OF areas";
+/// The statement, for one sale; public for benchmarks that run the same by another
+/// client. It waits for an event that is built anew.
+pub const CONFIRM: &str = confirm!("");
+
+/// For several. What has to wait is left out: the others shall not wait with it.
+const CONFIRM_TOGETHER: &str = confirm!(" SKIP LOCKED");
+
+type Sold = Result<SaleVerdict, Arc<Error>>;
 
 /// Sales of one event that are asked for at the same time.
-pub(super) type SaleBatcher = Batcher<EventId, Arc<Sale>, Result<SaleVerdict, Arc<Error>>>;
+pub(super) type SaleBatcher = Batcher<EventId, Arc<Sale>, Sold>;
 
-pub(super) fn batcher(pool: &Pool) -> Arc<SaleBatcher> {
-    let pool = pool.clone();
-    let bounds = Bounds {
+/// What becomes one statement: first what waits of each event, then of all. So an
+/// event that everybody wants has two places in the queue, and no more.
+pub(super) fn batcher(pool: &Pool, group_pool: &Pool) -> Arc<SaleBatcher> {
+    let of_one_event = Bounds {
         calls: SALES_AT_ONCE,
-        asks: MAX_SALES_PER_TRANSACTION,
+        asks: MAX_SALES_OF_AN_EVENT,
         waiting: MAX_SALES_WAITING,
         patience: POSTGRES_WAIT_TIMEOUT,
     };
-    Batcher::new(bounds, move |_, sales: Vec<Arc<Sale>>| {
-        let pool = pool.clone();
+    let of_all = Bounds {
+        calls: STATEMENTS_AT_ONCE,
+        asks: MAX_EVENTS_PER_STATEMENT,
+        waiting: usize::MAX,
+        patience: POSTGRES_WAIT_TIMEOUT,
+    };
+    let (pool, group_pool) = (pool.clone(), group_pool.clone());
+    let statements = Batcher::new(of_all, move |(), groups: Vec<Vec<Arc<Sale>>>| {
+        let (pool, group_pool) = (pool.clone(), group_pool.clone());
         async move {
-            match &sales[..] {
-                [sale] => vec![sell(&pool, sale).await.map_err(Arc::new)],
-                _ => sell_together(&pool, sales).await,
-            }
+            let counts: Vec<usize> = groups.iter().map(Vec::len).collect();
+            let mut sold =
+                sell(&pool, &group_pool, groups.into_iter().flatten().collect()).await.into_iter();
+            counts.into_iter().map(|count| sold.by_ref().take(count).collect()).collect()
+        }
+    });
+    Batcher::new(of_one_event, move |_, sales: Vec<Arc<Sale>>| {
+        let (statements, count) = (statements.clone(), sales.len());
+        async move {
+            statements.ask((), sales).await.unwrap_or_else(|unanswered| {
+                let error = Arc::new(Error::from(unanswered));
+                (0..count).map(|_| Err(error.clone())).collect()
+            })
         }
     })
 }
@@ -142,151 +194,177 @@ impl Ledger {
     /// hold is journaled, if it is not yet: Redis may be lost before the journal
     /// has heard of it, and its sale must be found by it.
     ///
-    /// Sales of one event that wait for others share a transaction; none of them
-    /// fails with another.
+    /// Sales that wait for others share a statement, and so a transaction; none of
+    /// them fails with another.
     ///
     /// # Errors
     /// [`Error::Constraint`] where a seat or an area's last unit is sold
     /// already, or the payment paid for another hold; [`Error::Unknown`] and
     /// [`Error::GivenUp`] where it may have been committed: the same sale again
     /// tells.
-    pub async fn confirm(&self, sale: Arc<Sale>) -> Result<SaleVerdict, Arc<Error>> {
+    pub async fn confirm(&self, sale: Arc<Sale>) -> Sold {
         let asked = self.sale_batcher.ask(sale.event_id.clone(), sale).await;
         asked.map_err(|unanswered| Arc::new(Error::from(unanswered)))?
     }
 }
 
-async fn sell(pool: &Pool, sale: &Sale) -> Result<SaleVerdict, Error> {
-    let columns = Columns::new(sale);
-    Ok(verdict(&one_query(pool, CONFIRM, &columns.params(sale)).await?))
+async fn sell(pool: &Pool, group_pool: &Pool, sales: Vec<Arc<Sale>>) -> Vec<Sold> {
+    match &sales[..] {
+        [sale] => vec![sell_alone(pool, sale).await],
+        _ => sell_together(pool, group_pool, sales).await,
+    }
 }
 
-/// Sells in one transaction; where that fails, each in one of its own, so that
-/// none fails with another.
-async fn sell_together(pool: &Pool, sales: Vec<Arc<Sale>>) -> Vec<Result<SaleVerdict, Arc<Error>>> {
+async fn sell_alone(pool: &Pool, sale: &Arc<Sale>) -> Sold {
+    let columns = Columns::new(std::slice::from_ref(sale));
+    let rows = one_query(pool, CONFIRM, &columns.params()).await.map_err(Arc::new)?;
+    Ok(verdict(&rows[0]))
+}
+
+/// Sells by one statement; where that fails, each by one of its own, so that none
+/// fails with another; and so those that had to be left out.
+async fn sell_together(pool: &Pool, group_pool: &Pool, sales: Vec<Arc<Sale>>) -> Vec<Sold> {
     // Rows that two transactions may both want are written in one order.
     let mut sales: Vec<(usize, Arc<Sale>)> = sales.into_iter().enumerate().collect();
     sales.sort_by_key(|(_, sale)| sale.hold_id);
     let (places, sales): (Vec<usize>, Vec<Arc<Sale>>) = sales.into_iter().unzip();
-    let verdicts = match session(pool).await {
-        Err(error) => Err(error),
-        Ok(session) => match in_one_transaction(session, &sales).await {
-            Err(error) if !matches!(error, Error::Unknown(_)) => {
-                tracing::debug!(%error, sales = sales.len(), "sales are made one by one");
-                let alone = join_all(sales.iter().map(|sale| sell(pool, sale))).await;
-                Ok(alone.into_iter().map(|sold| sold.map_err(Arc::new)).collect())
+    let columns = Columns::new(&sales);
+    let mut sold: Vec<Option<Sold>> =
+        match one_query(group_pool, CONFIRM_TOGETHER, &columns.params()).await {
+            Ok(rows) => rows
+                .iter()
+                .map(|row| Some(verdict(row)).filter(|v| !matches!(v, SaleVerdict::Fenced)))
+                .map(|verdict| verdict.map(Ok))
+                .collect(),
+            Err(error @ Error::Unknown(_)) => {
+                let error = Arc::new(error);
+                sales.iter().map(|_| Some(Err(error.clone()))).collect()
             }
-            verdicts => verdicts.map(|verdicts| verdicts.into_iter().map(Ok).collect()),
-        },
-    };
-    let verdicts: Vec<_> = verdicts.unwrap_or_else(|error| {
-        let error = Arc::new(error);
-        sales.iter().map(|_| Err(error.clone())).collect()
-    });
-    let mut told: Vec<_> = places.into_iter().zip(verdicts).collect();
+            Err(error) => {
+                tracing::debug!(%error, sales = sales.len(), "sales are made one by one");
+                sales.iter().map(|_| None).collect()
+            }
+        };
+    let left = sales.iter().enumerate().filter(|(i, _)| sold[*i].is_none());
+    let left: Vec<_> = stream::iter(left.map(|(i, sale)| (i, sale.clone())).collect::<Vec<_>>())
+        .map(|(i, sale)| async move { (i, sell_alone(pool, &sale).await) })
+        .buffer_unordered(SALES_ALONE_AT_ONCE)
+        .collect()
+        .await;
+    for (i, verdict) in left {
+        sold[i] = Some(verdict);
+    }
+    let mut told: Vec<_> = places.into_iter().zip(sold.into_iter().flatten()).collect();
     told.sort_by_key(|(place, _)| *place);
     told.into_iter().map(|(_, verdict)| verdict).collect()
 }
 
-async fn in_one_transaction(
-    session: Object,
-    sales: &[Arc<Sale>],
-) -> Result<Vec<SaleVerdict>, Error> {
-    let event_id = sales[0].event_id.as_str();
-    let areas: BTreeSet<i32> = sales
-        .iter()
-        .flat_map(|sale| sale.hold.areas.iter().map(|part| to_i32(part.area.0)))
-        .collect();
-    let areas: Vec<i32> = areas.into_iter().collect();
-    let columns: Vec<Columns> = sales.iter().map(|sale| Columns::new(sale)).collect();
-    let params: Vec<_> =
-        columns.iter().zip(sales).map(|(columns, sale)| columns.params(sale)).collect();
-    let lock: Params<'_> = &[&event_id, &areas];
-    let mut statements = vec![(LOCK_AREAS, lock)];
-    if areas.is_empty() {
-        statements.clear();
-    }
-    let locks = statements.len();
-    statements.extend(params.iter().map(|params| (CONFIRM, &params[..])));
-    let answers = one_tx(session, &statements).await?;
-    Ok(answers[locks..].iter().map(|rows| verdict(rows)).collect())
-}
-
 /// What the statement has to say of one sale.
-fn verdict(rows: &[Row]) -> SaleVerdict {
-    let row = &rows[0];
+fn verdict(row: &Row) -> SaleVerdict {
     let sold = row.get::<_, Option<_>>(1).zip(row.get::<_, Option<_>>(2));
-    match (row.get::<_, i64>(0), sold) {
+    match (row.get(0), sold) {
         (_, Some((create_time, outbox_id))) => SaleVerdict::Sold { create_time, outbox_id },
-        (0, None) => SaleVerdict::Fenced,
-        (_, None) => SaleVerdict::Decided,
+        (false, None) => SaleVerdict::Fenced,
+        (true, None) => SaleVerdict::Decided,
     }
 }
 
-/// What the statement's parameters borrow from.
+/// The statement's parameters: of each sale, then of each ticket.
+#[derive(Default)]
 struct Columns<'a> {
-    event_id: &'a str,
-    epoch: i64,
-    holder_id: &'a str,
-    currency: String,
-    payment_reference: &'a str,
+    event_ids: Vec<&'a str>,
+    epochs: Vec<i64>,
+    hold_ids: Vec<Uuid>,
+    order_ids: Vec<Uuid>,
+    holder_ids: Vec<&'a str>,
+    currencies: Vec<String>,
+    totals: Vec<Micros>,
+    payment_references: Vec<&'a str>,
+    fingerprints: Vec<&'a str>,
+    created_ms: Vec<i64>,
+    expires_ms: Vec<i64>,
+    seqs: Vec<i64>,
+    /// Arrays, as text: Postgres has no arrays of arrays.
+    seats: Vec<String>,
+    areas: Vec<String>,
+    quantities: Vec<String>,
+    at_first: Vec<String>,
+    ticket_orders: Vec<Uuid>,
     ticket_ids: Vec<Uuid>,
-    seats: Vec<Option<i32>>,
-    areas: Vec<Option<i32>>,
+    ticket_events: Vec<&'a str>,
+    ticket_seats: Vec<Option<i32>>,
+    ticket_areas: Vec<Option<i32>>,
     prices: Vec<Micros>,
-    held_areas: Vec<i32>,
-    quantities: Vec<i32>,
-    at_first: Vec<i32>,
     lease: f64,
-    seq: i64,
 }
 
 impl<'a> Columns<'a> {
-    fn new(sale: &'a Sale) -> Self {
-        let (tickets, hold) = (&sale.tickets, &sale.hold);
-        let of_areas = |of: fn(&AreaHolding) -> u32| -> Vec<i32> {
-            hold.areas.iter().map(|part| to_i32(of(part))).collect()
-        };
-        Self {
-            event_id: sale.event_id.as_str(),
-            epoch: to_i64(sale.epoch.0),
-            holder_id: hold.holder_id.as_str(),
-            currency: sale.total.currency.to_string(),
-            payment_reference: sale.payment_reference.as_str(),
-            ticket_ids: tickets.iter().map(|ticket| ticket.ticket_id.0).collect(),
-            seats: tickets.iter().map(|t| t.place.ok().map(|seat| to_i32(seat.0))).collect(),
-            areas: tickets.iter().map(|t| t.place.err().map(|area| to_i32(area.0))).collect(),
-            prices: tickets.iter().map(|ticket| ticket.price).collect(),
-            held_areas: of_areas(|part| part.area.0),
-            quantities: of_areas(|part| part.quantity),
-            at_first: of_areas(|part| part.at_first),
-            lease: OUTBOX_LEASE.as_secs_f64(),
-            seq: to_i64(hold.seq),
+    fn new(sales: &'a [Arc<Sale>]) -> Self {
+        let mut columns = Self { lease: OUTBOX_LEASE.as_secs_f64(), ..Self::default() };
+        for sale in sales {
+            columns.add(sale);
+        }
+        columns
+    }
+
+    fn add(&mut self, sale: &'a Sale) {
+        let hold = &sale.hold;
+        self.event_ids.push(sale.event_id.as_str());
+        self.epochs.push(to_i64(sale.epoch.0));
+        self.hold_ids.push(sale.hold_id.0);
+        self.order_ids.push(sale.order_id.0);
+        self.holder_ids.push(hold.holder_id.as_str());
+        self.currencies.push(sale.total.currency.to_string());
+        self.totals.push(sale.total.micros);
+        self.payment_references.push(sale.payment_reference.as_str());
+        self.fingerprints.push(&hold.fingerprint);
+        self.created_ms.push(hold.created_ms);
+        self.expires_ms.push(hold.expires_ms);
+        self.seqs.push(to_i64(hold.seq));
+        self.seats.push(array(hold.seats.iter().map(|seat| seat.0)));
+        self.areas.push(array(hold.areas.iter().map(|part| part.area.0)));
+        self.quantities.push(array(hold.areas.iter().map(|part| part.quantity)));
+        self.at_first.push(array(hold.areas.iter().map(|part| part.at_first)));
+        for ticket in &sale.tickets {
+            self.ticket_orders.push(sale.order_id.0);
+            self.ticket_ids.push(ticket.ticket_id.0);
+            self.ticket_events.push(sale.event_id.as_str());
+            self.ticket_seats.push(ticket.place.ok().map(|seat| to_i32(seat.0)));
+            self.ticket_areas.push(ticket.place.err().map(|area| to_i32(area.0)));
+            self.prices.push(ticket.price);
         }
     }
 
-    fn params(&'a self, sale: &'a Sale) -> [&'a (dyn ToSql + Sync); 20] {
+    fn params(&self) -> [&(dyn ToSql + Sync); 23] {
         [
-            &self.event_id,
-            &self.epoch,
-            &sale.hold_id.0,
-            &sale.order_id.0,
-            &self.holder_id,
-            &self.currency,
-            &sale.total.micros,
-            &self.payment_reference,
-            &self.ticket_ids,
+            &self.event_ids,
+            &self.epochs,
+            &self.hold_ids,
+            &self.order_ids,
+            &self.holder_ids,
+            &self.currencies,
+            &self.totals,
+            &self.payment_references,
+            &self.fingerprints,
+            &self.created_ms,
+            &self.expires_ms,
+            &self.seqs,
             &self.seats,
             &self.areas,
-            &self.prices,
-            &self.held_areas,
             &self.quantities,
-            &self.lease,
-            &sale.hold.fingerprint,
-            &sale.hold.created_ms,
-            &sale.hold.expires_ms,
             &self.at_first,
-            &self.seq,
+            &self.ticket_orders,
+            &self.ticket_ids,
+            &self.ticket_events,
+            &self.ticket_seats,
+            &self.ticket_areas,
+            &self.prices,
+            &self.lease,
         ]
     }
+}
+
+/// An array of numbers as Postgres writes it.
+fn array(numbers: impl Iterator<Item = u32>) -> String {
+    format!("{{{}}}", numbers.map(|number| number.to_string()).collect::<Vec<_>>().join(","))
 }

@@ -41,8 +41,10 @@ pub struct Ledger {
     pool: deadpool_postgres::Pool,
     /// One session, for probes alone.
     probes: deadpool_postgres::Pool,
+    /// For statements of several sales.
+    groups: deadpool_postgres::Pool,
     /// Holds that are to be journaled at the same time.
     journal_batcher: Arc<JournalBatcher>,
-    /// Sales of one event that are to be made at the same time.
+    /// Sales that are to be made at the same time.
     sale_batcher: Arc<SaleBatcher>,
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use deadpool_postgres::{Object, Pool, Runtime, Timeouts, Transaction};
-use futures_util::future::{join_all, join3};
 use scoped_futures::ScopedBoxFuture;
 use secrecy::SecretString;
 use tokio::time::timeout;
@@ -14,7 +13,7 @@ use crate::domain::EventId;
 use crate::limits::{
     GROUP_LOCK_TIMEOUT, MAX_TRANSACTION_ATTEMPTS, POSTGRES_CONNECT_TIMEOUT,
     POSTGRES_IDLE_IN_TRANSACTION_TIMEOUT, POSTGRES_LOCK_TIMEOUT, POSTGRES_STATEMENT_TIMEOUT,
-    POSTGRES_WAIT_TIMEOUT,
+    POSTGRES_WAIT_TIMEOUT, STATEMENTS_AT_ONCE,
 };
 
 /// How to reach Postgres.
@@ -42,26 +41,34 @@ impl Ledger {
     pub fn new(settings: &Settings) -> Result<Self, Error> {
         let mut server = Server::parse(&settings.url)?;
         let config = &mut server.config;
-        let server_side = [
-            ("statement_timeout", POSTGRES_STATEMENT_TIMEOUT),
-            ("lock_timeout", POSTGRES_LOCK_TIMEOUT),
-            ("idle_in_transaction_session_timeout", POSTGRES_IDLE_IN_TRANSACTION_TIMEOUT),
-        ];
-        let options = server_side.map(|(name, span)| format!("-c {name}={}", span.as_millis()));
+        let own = config.get_options().unwrap_or("").to_owned();
+        let options = |lock_timeout: Duration| {
+            let server_side = [
+                ("statement_timeout", POSTGRES_STATEMENT_TIMEOUT),
+                ("lock_timeout", lock_timeout),
+                ("idle_in_transaction_session_timeout", POSTGRES_IDLE_IN_TRANSACTION_TIMEOUT),
+            ];
+            let options = server_side.map(|(name, span)| format!("-c {name}={}", span.as_millis()));
+            format!("{own} {}", options.join(" "))
+        };
         config
-            .options(format!("{} {}", config.get_options().unwrap_or(""), options.join(" ")))
+            .options(options(POSTGRES_LOCK_TIMEOUT))
             .application_name("holdfast")
             .connect_timeout(POSTGRES_CONNECT_TIMEOUT)
             .tcp_user_timeout(ANSWER_TIMEOUT);
         let (probes, pool) = (pool(&server, 1)?, pool(&server, settings.pool_size)?);
-        let (journal_batcher, sale_batcher) = (journal::batcher(&pool), confirm::batcher(&pool));
-        Ok(Self { pool, probes, journal_batcher, sale_batcher })
+        server.config.options(options(GROUP_LOCK_TIMEOUT));
+        let groups = self::pool(&server, STATEMENTS_AT_ONCE)?;
+        let journal_batcher = journal::batcher(&pool);
+        let sale_batcher = confirm::batcher(&pool, &groups);
+        Ok(Self { pool, probes, groups, journal_batcher, sale_batcher })
     }
 
     /// Ends the sessions that nobody uses, and opens no more.
     pub fn close(&self) {
         self.pool.close();
         self.probes.close();
+        self.groups.close();
     }
 
     /// Whether Postgres serves, and can be trusted with sales.
@@ -204,37 +211,6 @@ pub(super) async fn one_query(
     let result = timeout(ANSWER_TIMEOUT, answer).await;
     let result = result.map_err(|elapsed| Error::Unknown(elapsed.into()));
     give_back(client, result.and_then(|rows| Ok(rows?)))
-}
-
-/// Runs statements in one transaction, all sent at once: one way there and back,
-/// and one commit. None of them waits for a lock for longer than
-/// [`GROUP_LOCK_TIMEOUT`], so that others do not wait with it.
-pub(super) async fn one_tx(
-    client: Object,
-    statements: &[(&str, Params<'_>)],
-) -> Result<Vec<Vec<Row>>, Error> {
-    let begin = format!("BEGIN; SET LOCAL lock_timeout = {}", GROUP_LOCK_TIMEOUT.as_millis());
-    let answer = Box::pin(async {
-        let mut prepared = Vec::with_capacity(statements.len());
-        for (sql, _) in statements {
-            #[cfg(feature = "mutants")]
-            let sql = &*crate::mutants::patched(sql);
-            prepared.push(client.prepare_cached(sql).await?);
-        }
-        let queries = prepared.iter().zip(statements);
-        let queries = queries.map(|(statement, (_, params))| client.query(statement, params));
-        // Sent in this order. After a failure Postgres takes the rest for failed,
-        // and the commit for a rollback.
-        let (begun, answers, committed) =
-            join3(client.batch_execute(&begin), join_all(queries), client.batch_execute("COMMIT"))
-                .await;
-        begun?;
-        let answers = answers.into_iter().collect::<Result<_, _>>()?;
-        committed?;
-        Ok(answers)
-    });
-    let result = timeout(ANSWER_TIMEOUT, answer).await;
-    give_back(client, result.unwrap_or_else(|elapsed| Err(Error::Unknown(elapsed.into()))))
 }
 
 /// Puts a session back, unless it still may be at work, or its server cannot be
