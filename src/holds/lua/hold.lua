@@ -22,6 +22,47 @@ local rules = redis.call('HMGET', META, 'state', 'hold_ttl_ms', 'max_hold_ms',
 local max_hold_ms, max_units_per_hold = tonumber(rules[3]), tonumber(rules[4])
 local max_units_per_holder, journaled = tonumber(rules[5]), rules[6] == '1'
 
+-- What this call's holds name is read at once, and what they write is written at
+-- once: a command costs as much as all that a script does with its answer. Both are
+-- here as they are for the next hold of the call; false where there is none.
+local values, packed_holds = {}, {}
+local new = {seats = {}, holds = {}, due = {}}
+
+-- Beginnings of {Held = record} and {Done = answers}.
+local IS_HELD, IS_DONE = '\129\164Held', '\129\164Done'
+
+local function read(key, fields, into)
+  for first = 1, #fields, 1000 do
+    local last = math.min(first + 999, #fields)
+    for i, value in ipairs(redis.call('HMGET', key, unpack(fields, first, last))) do
+      into[fields[first + i - 1]] = value
+    end
+  end
+end
+
+local function write(command, key, arguments)
+  for first = 1, #arguments, 1000 do
+    redis.call(command, key, unpack(arguments, first, math.min(first + 999, #arguments)))
+  end
+end
+
+function hold_of(id)
+  local packed = packed_holds[id]
+  if packed == nil then
+    packed = redis.call('HGET', HOLDS, id)
+    packed_holds[id] = packed
+  end
+  return packed and cmsgpack.unpack(packed)
+end
+
+function put(id, hold)
+  local packed = cmsgpack.pack(hold)
+  packed_holds[id] = packed
+  new.holds[#new.holds + 1] = id
+  new.holds[#new.holds + 1] = packed
+  return packed
+end
+
 -- The same request again has the same answer, whatever has changed since.
 local function asked_again(asked, known)
   if known[FINGERPRINT] ~= asked.fingerprint or known[HOLDER] ~= asked.holder then
@@ -54,8 +95,8 @@ end
 -- Adds those that have the seats; answers which seats are not to be had.
 function Doomed:add_owners(seats)
   local unavailable = {}
-  if #seats == 0 then return unavailable end
-  for i, value in ipairs(redis.call('HMGET', SEATS, unpack(seats))) do
+  for _, seat in ipairs(seats) do
+    local value = values[seat]
     if value then
       local status, owner = value:sub(1, 1), value:sub(2)
       local other, state
@@ -66,7 +107,7 @@ function Doomed:add_owners(seats)
       if other and state == ACTIVE and other[EXPIRES] <= now then
         self:add(owner, other)
       elseif other or status ~= HELD then
-        unavailable[#unavailable + 1] = {seats[i], status}
+        unavailable[#unavailable + 1] = {seat, status}
       end -- A seat whose hold is gone from Redis is nobody's.
     end
   end
@@ -109,20 +150,30 @@ function Doomed:units_used(holder)
   return used
 end
 
-local function take(asked, hold)
-  local taken = {}
-  for _, seat in ipairs(asked.seats) do
-    taken[#taken + 1] = seat
-    taken[#taken + 1] = HELD .. asked.hold_id
+-- What ran out is written at once, with its own seats; what is taken, with all.
+local function expire(id, hold)
+  expire_in_passing(id, hold)
+  for _, seat in ipairs(hold[SEATS_HELD]) do
+    if values[seat] == HELD .. id then values[seat] = false end
   end
-  if #taken > 0 then redis.call('HSET', SEATS, unpack(taken)) end
+end
+
+local function take(asked, hold)
+  local value = HELD .. asked.hold_id
+  for _, seat in ipairs(asked.seats) do
+    values[seat] = value
+    new.seats[#new.seats + 1] = seat
+    new.seats[#new.seats + 1] = value
+  end
   changed_seats(HELD, asked.seats)
   for _, part in ipairs(asked.areas) do take_area(part[1], part[2]) end
   count_units(asked.holder, unit_count(hold))
   changed_hold(asked.hold_id, hold)
-  redis.call('ZADD', DUE, hold[EXPIRES], asked.hold_id)
+  new.due[#new.due + 1] = hold[EXPIRES]
+  new.due[#new.due + 1] = asked.hold_id
 end
 
+-- Answers a value, or its bytes and true.
 local function hold(asked)
   local known = hold_of(asked.hold_id)
   if known then return asked_again(asked, known) end
@@ -153,16 +204,28 @@ local function hold(asked)
   end
 
   -- Every check is done: from here only writes.
-  for _, id in ipairs(doomed.ids) do expire_in_passing(id, doomed.holds[id]) end
+  for _, id in ipairs(doomed.ids) do expire(id, doomed.holds[id]) end
   take(asked, made)
-  return {Held = made}
+  return IS_HELD .. packed_holds[asked.hold_id], true
 end
+
+local ids, seats = {}, {}
+for _, asked in ipairs(request.holds) do
+  ids[#ids + 1] = asked.hold_id
+  for _, seat in ipairs(asked.seats) do seats[#seats + 1] = seat end
+end
+read(HOLDS, ids, packed_holds)
+read(SEATS, seats, values)
 
 local answers = {}
 for i, asked in ipairs(request.holds) do
   -- A record that cannot be used harms nobody else's hold.
-  local fine, answer = pcall(hold, asked)
-  answers[i] = fine and answer or 'Failed'
+  local fine, answer, is_packed = pcall(hold, asked)
+  if not fine then answer = 'Failed' end
+  answers[i] = is_packed and answer or cmsgpack.pack(answer)
 end
+write('HSET', SEATS, new.seats)
+write('HSET', HOLDS, new.holds)
+write('ZADD', DUE, new.due)
 log_change()
-return done(answers)
+return IS_DONE .. list(answers)

@@ -27,6 +27,15 @@ local function done(answer)
   return cmsgpack.pack({Done = answer})
 end
 
+-- What is MessagePack already is put together as bytes: to pack it once more costs as
+-- much as all else that is done with it. Heads of a list of any length, and of a pair
+-- whose first is an id of 32 bytes.
+local LIST, PAIR_OF_AN_ID = '\221', '\146\217\32'
+
+local function list(parts)
+  return LIST .. struct.pack('>I4', #parts) .. table.concat(parts)
+end
+
 -- Why this script must not run, if it must not: the event is not here, or not
 -- in the caller's epoch. What was built in another life of Redis may be older
 -- than what that life had answered: it counts as not here.
@@ -43,7 +52,9 @@ local function hold_of(id)
 end
 
 local function put(id, hold)
-  redis.call('HSET', HOLDS, id, cmsgpack.pack(hold))
+  local packed = cmsgpack.pack(hold)
+  redis.call('HSET', HOLDS, id, packed)
+  return packed
 end
 
 -- The holder's hold, and what it is at by the clock. Another holder's hold is
@@ -69,7 +80,7 @@ end
 
 -- The change that a script makes, gathered while it is made and written to the
 -- log at its end: runs of seats that took a status, in order; areas touched;
--- holds as they are now; holds that expired in passing; holds that were undone.
+-- holds as they are now, packed; holds that expired in passing; holds that were undone.
 local change = {seats = {}, areas = {}, touched = {}, holds = {}, expired = {}, undone = {}}
 
 local function changed_seats(status, seats)
@@ -98,8 +109,7 @@ end
 local function changed_hold(id, hold)
   change.seq = change.seq or (tonumber(redis.call('HGET', META, 'seq')) + 1)
   hold[SEQ] = change.seq
-  put(id, hold)
-  change.holds[#change.holds + 1] = {id, hold}
+  change.holds[#change.holds + 1] = PAIR_OF_AN_ID .. id .. put(id, hold)
 end
 
 -- Ends a hold whose items go back on sale.
@@ -129,7 +139,7 @@ local function log_change(fields)
   for _, part in ipairs({'seats', 'areas', 'holds', 'expired', 'undone'}) do
     if #change[part] > 0 then
       entry[#entry + 1] = part
-      entry[#entry + 1] = cmsgpack.pack(change[part])
+      entry[#entry + 1] = part == 'holds' and list(change.holds) or cmsgpack.pack(change[part])
     end
   end
   if #entry > 0 then
