@@ -4,6 +4,9 @@
 //! is asked begins one at once; what is asked meanwhile waits, and becomes the next
 //! call. So an idle system adds no delay, and a busy one makes fewer, larger calls;
 //! there is no timer. Calls have tasks of their own: whoever asks may go away.
+//!
+//! Where many keys share what serves them, their calls may have to pass a gate: what
+//! would only wait behind others there waits here, where it can still be joined.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -14,7 +17,10 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot},
+    time::Instant,
+};
 
 /// Why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +41,9 @@ impl<T: Send + 'static> Plain for T {}
 type Call<K, Ask, Answer> =
     Box<dyn Fn(K, Vec<Ask>) -> BoxFuture<'static, Vec<Answer>> + Send + Sync>;
 
+/// Lets a key's next call begin, which gives back what it is given.
+type Gate<K> = Box<dyn Fn(K) -> BoxFuture<'static, Option<OwnedSemaphorePermit>> + Send + Sync>;
+
 /// How calls are made of asks.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
@@ -52,6 +61,7 @@ pub struct Bounds {
 pub struct Batcher<K, Ask, Answer> {
     queues: Mutex<Queues<K, Ask, Answer>>,
     call: Call<K, Ask, Answer>,
+    gate: Option<Gate<K>>,
     bounds: Bounds,
 }
 
@@ -81,8 +91,30 @@ impl<K: Clone + Eq + Hash + Plain, Ask: Plain, Answer: Plain> Batcher<K, Ask, An
         bounds: Bounds,
         call: impl Fn(K, Vec<Ask>) -> F + Send + Sync + 'static,
     ) -> Arc<Self> {
+        Arc::new(Self::with_gate(bounds, None, call))
+    }
+
+    /// As [`Self::new`], where each call begins once `gate` lets it, and carries what
+    /// was asked until then.
+    pub fn behind<G: Future<Output = Option<OwnedSemaphorePermit>> + Send + 'static, F>(
+        gate: impl Fn(K) -> G + Send + Sync + 'static,
+        bounds: Bounds,
+        call: impl Fn(K, Vec<Ask>) -> F + Send + Sync + 'static,
+    ) -> Arc<Self>
+    where
+        F: Future<Output = Vec<Answer>> + Send + 'static,
+    {
+        let gate: Gate<K> = Box::new(move |key| Box::pin(gate(key)));
+        Arc::new(Self::with_gate(bounds, Some(gate), call))
+    }
+
+    fn with_gate<F: Future<Output = Vec<Answer>> + Send + 'static>(
+        bounds: Bounds,
+        gate: Option<Gate<K>>,
+        call: impl Fn(K, Vec<Ask>) -> F + Send + Sync + 'static,
+    ) -> Self {
         let call: Call<K, Ask, Answer> = Box::new(move |key, asks| Box::pin(call(key, asks)));
-        Arc::new(Self { queues: Mutex::default(), call, bounds })
+        Self { queues: Mutex::default(), call, gate, bounds }
     }
 
     /// Asks, in a call that may carry what others ask of the same key. Who goes
@@ -132,7 +164,11 @@ impl<K: Clone + Eq + Hash + Plain, Ask: Plain, Answer: Plain> Turn<K, Ask, Answe
     /// Makes calls until nobody waits.
     async fn serve(mut self) {
         self.is_taken = true;
-        loop {
+        while self.is_wanted() {
+            let _pass = match &self.batcher.gate {
+                Some(gate) => gate(self.key.clone()).await,
+                None => None,
+            };
             let next = self.take().into_iter().map(|waiter| (waiter.ask, waiter.tell));
             let (asks, tells): (Vec<_>, Vec<_>) = next.unzip();
             if asks.is_empty() {
@@ -143,6 +179,10 @@ impl<K: Clone + Eq + Hash + Plain, Ask: Plain, Answer: Plain> Turn<K, Ask, Answe
                 let _ = tell.send(Ok(answer));
             }
         }
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.batcher.lock().get(&self.key).is_some_and(|queue| !queue.waiting.is_empty())
     }
 
     /// What the next call carries: its share of what waits, but nothing for those

@@ -87,6 +87,48 @@ async fn calls_under_way_share_what_waits() {
 }
 
 #[tokio::test]
+async fn what_is_asked_before_the_gate_is_one_call() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let (gate, through) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(0)));
+    let (pass, end) = (gate.clone(), through.clone());
+    let bounds = Bounds { calls: 1, asks: 9, waiting: 10, patience: Duration::from_secs(5) };
+    let batcher = Batcher::behind(
+        move |_| {
+            let pass = pass.clone();
+            async move { pass.acquire_owned().await.ok() }
+        },
+        bounds,
+        move |_, asks: Vec<u32>| {
+            let (tell, end) = (tell.clone(), end.clone());
+            async move {
+                tell.send(asks.clone()).unwrap();
+                end.acquire().await.unwrap().forget();
+                asks
+            }
+        },
+    );
+    let ask = |key: u8, ask| {
+        let batcher = batcher.clone();
+        tokio::spawn(async move { batcher.ask(key, ask).await })
+    };
+    let mut asked = vec![ask(1, 1)];
+    assert_eq!(told.recv().await.unwrap(), [1]);
+    // Another key's call stands at the gate, and takes along whoever comes.
+    asked.extend((2..=4).map(|number| ask(2, number)));
+    while batcher.lock().get(&2).is_none_or(|queue| queue.waiting.len() < 3) {
+        yield_now().await;
+    }
+    through.add_permits(2);
+    assert_eq!(told.recv().await.unwrap(), [2, 3, 4]);
+    for (answer, number) in asked.into_iter().zip(1..) {
+        assert_eq!(answer.await.unwrap(), Ok(number));
+    }
+    while gate.available_permits() < 1 {
+        yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn bounded_and_not_held_up_by_who_goes_away() {
     let (batcher, mut told, gate) = stage(2);
     let ask = |ask| {

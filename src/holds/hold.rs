@@ -77,7 +77,17 @@ pub(super) fn batcher(most: u16, links: &Arc<Links>) -> Arc<HoldBatcher> {
         waiting: MAX_HOLDS_WAITING,
         patience: REDIS_RESPONSE_TIMEOUT,
     };
-    Batcher::new(bounds, move |(event_id, epoch), holds| {
+    let gate_links = links.clone();
+    let gate = move |(event_id, _): (EventId, Epoch)| {
+        let links = gate_links.clone();
+        async move {
+            match most {
+                1 => None,
+                _ => links.turn(event_id.as_str()).await,
+            }
+        }
+    };
+    Batcher::behind(gate, bounds, move |(event_id, epoch), holds| {
         let links = links.clone();
         async move { hold_all(&links, &event_id, epoch, holds).await }
     })

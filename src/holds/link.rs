@@ -7,7 +7,10 @@ use deadpool_redis::redis::{
     Cmd, ErrorKind, FromRedisValue, RedisError, ScriptInvocation, ServerErrorKind,
     aio::MultiplexedConnection,
 };
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, sleep},
+};
 
 use super::{
     Error, Incarnation,
@@ -183,6 +186,13 @@ impl Links {
                 (false, Failure::After(error)) => return Err(so_far.end(error.into())),
             }
         }
+    }
+
+    /// One of the calls that the server which has the key's event is to have before it
+    /// at a time; `None` where none is known.
+    pub(super) async fn turn(&self, key: &str) -> Option<OwnedSemaphorePermit> {
+        let node = self.routes.known(key)?;
+        node.turns.clone().acquire_owned().await.ok()
     }
 
     /// Whether a key's calls still go to this server.

@@ -14,10 +14,15 @@ use deadpool_redis::{
         ServerErrorKind, aio::MultiplexedConnection, cmd,
     },
 };
-use tokio::{sync::Mutex, time::Instant};
+use tokio::{
+    sync::{Mutex, Semaphore},
+    time::Instant,
+};
 
 use super::{Error, deployment::Address};
-use crate::limits::{REDIS_CONNECT_TIMEOUT, REDIS_LINKS, REDIS_POOL_SIZE, REDIS_RESPONSE_TIMEOUT};
+use crate::limits::{
+    HOLD_CALLS_AT_ONCE, REDIS_CONNECT_TIMEOUT, REDIS_LINKS, REDIS_POOL_SIZE, REDIS_RESPONSE_TIMEOUT,
+};
 
 /// Which life of which Redis server a connection goes to: its `run_id` and
 /// `master_replid`. Another incarnation may have another past: a restart may
@@ -48,6 +53,8 @@ pub(super) struct Node {
     pool: Pool,
     client: Client,
     slots: [Slot; REDIS_LINKS],
+    /// Hold scripts that it has before it.
+    pub turns: Arc<Semaphore>,
 }
 
 impl Node {
@@ -66,7 +73,8 @@ impl Node {
             .build()
             .expect("it has a runtime for its time-outs");
         let address = Address::of(&info);
-        Ok(Arc::new(Self { address, pool, client: Client::open(info)?, slots: Default::default() }))
+        let (client, turns) = (Client::open(info)?, Arc::new(Semaphore::new(HOLD_CALLS_AT_ONCE)));
+        Ok(Arc::new(Self { address, pool, client, slots: Default::default(), turns }))
     }
 
     /// The link of a key's calls; equal keys share one.
