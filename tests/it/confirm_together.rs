@@ -1,4 +1,4 @@
-//! Sales that wait for others share a transaction, and nothing else.
+//! Sales that wait for others share a statement, and nothing else.
 
 use futures_util::future::join_all;
 use holdfast::proto::{Hold, HoldState, Order, SeatStatus};
