@@ -95,17 +95,17 @@ async fn a_hold_that_nobody_waits_for_any_more_is_not_begun() {
     server.create_event(small_event(EVENT)).await.unwrap();
     server.hold(hold_request("ann", &["J-10"])).await.unwrap();
 
-    // One of these is under way when Redis stops to answer, the others wait for it.
+    // Redis stops to answer. One call is under way, the others wait for it.
     let redis = Pid::from_raw(i32::try_from(own.redis.pid()).unwrap());
     killpg(redis, Signal::SIGSTOP).unwrap();
-    let calls = (0..50).map(|n| {
+    let given_up = async |n: usize| {
         let seat = format!("{}-{}", char::from(b'A' + (n / 10) as u8), n % 10 + 1);
         let mut request = Request::new(hold_request("ann", &[&seat]));
         request.set_timeout(Duration::from_millis(300));
-        let mut client = server.reservations.clone();
-        async move { client.hold(request).await.unwrap_err() }
-    });
-    join_all(calls).await;
+        server.reservations.clone().hold(request).await.unwrap_err()
+    };
+    given_up(0).await;
+    join_all((1..50).map(given_up)).await;
     killpg(redis, Signal::SIGCONT).unwrap();
 
     // Whoever comes after them is served after them.
