@@ -17,7 +17,8 @@ use crate::domain::{
 };
 use crate::limits::FEED_BLOCK;
 
-/// One change.
+/// One change. An entry's `ended`, holds that Postgres' outcomes ended, is read by
+/// audits alone (`audit.lua`).
 #[derive(Debug, Clone, Default)]
 pub struct LogEntry {
     pub position: Position,

@@ -5,10 +5,14 @@
 --         (confirmed, by order, which has these seats in ascending order, and so
 --         many seats and area units together), or R, E, L: free again.
 -- Output: the record of each hold that Redis knows.
--- Events: what became of the seats and areas.
+-- Events: what became of the seats and areas; the holds that ended.
 
 local refused = fenced_off()
 if refused then return refused end
+
+local function ended(id)
+  change.ended[#change.ended + 1] = id
+end
 
 -- Postgres is the truth: whatever a seat was here, it is sold now.
 local function sell_seats(id, seats)
@@ -36,6 +40,7 @@ local function was_sold(hold, seats, units)
 end
 
 local function sell(id, hold, order, seats, units)
+  if hold and hold[STATE] ~= CONFIRMED then ended(id) end
   if hold and not was_sold(hold, seats, units) then
     if hold[STATE] == ACTIVE or hold[STATE] == CONFIRMING then give_back(id, hold, CONFIRMED) end
     redis.call('HDEL', HOLDS, id)
@@ -55,13 +60,14 @@ local function sell(id, hold, order, seats, units)
 end
 
 local records = {}
-for _, ended in ipairs(request.holds) do
-  local id, state = ended[1], ended[2]
+for _, outcome in ipairs(request.holds) do
+  local id, state = outcome[1], outcome[2]
   local hold = hold_of(id)
   if state == CONFIRMED then
-    sell(id, hold, ended[3], ended[4], ended[5])
+    sell(id, hold, outcome[3], outcome[4], outcome[5])
   elseif hold and (hold[STATE] == ACTIVE or hold[STATE] == CONFIRMING) then
     give_back(id, hold, state)
+    ended(id)
   elseif hold and hold[STATE] ~= state and hold[STATE] ~= CONFIRMED then
     -- It was expired in passing while Postgres decided.
     hold[STATE] = state

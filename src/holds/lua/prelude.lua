@@ -80,8 +80,12 @@ end
 
 -- The change that a script makes, gathered while it is made and written to the
 -- log at its end: runs of seats that took a status, in order; areas touched;
--- holds as they are now, packed; holds that expired in passing; holds that were undone.
-local change = {seats = {}, areas = {}, touched = {}, holds = {}, expired = {}, undone = {}}
+-- holds as they are now, packed; holds that expired in passing; holds that were undone;
+-- holds that ended as Postgres has decided. Whatever gives or takes a unit is in it,
+-- or an audit would miss it.
+local change = {
+  seats = {}, areas = {}, touched = {}, holds = {}, expired = {}, undone = {}, ended = {},
+}
 
 local function changed_seats(status, seats)
   if #seats > 0 then change.seats[#change.seats + 1] = {status, seats} end
@@ -136,7 +140,7 @@ local function log_change(fields)
     change.areas[#change.areas + 1] = {area, tonumber(state[1]), tonumber(state[2])}
   end
   local entry = fields or {}
-  for _, part in ipairs({'seats', 'areas', 'holds', 'expired', 'undone'}) do
+  for _, part in ipairs({'seats', 'areas', 'holds', 'expired', 'undone', 'ended'}) do
     if #change[part] > 0 then
       entry[#entry + 1] = part
       entry[#entry + 1] = part == 'holds' and list(change.holds) or cmsgpack.pack(change[part])
