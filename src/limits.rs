@@ -181,14 +181,18 @@ pub const AUDIT_OUTBOX_OPEN: Duration = Duration::from_secs(15);
 pub const AUDIT_OVERDUE: Duration = Duration::from_secs(10);
 /// How long a stream may take to tell what Redis has.
 pub const AUDIT_STREAM_WAIT: Duration = Duration::from_secs(15);
+/// Seats, holds or holders, about, that one call to Redis reads: all its other
+/// calls wait meanwhile.
+pub const AUDIT_PIECE: usize = 128;
+/// Calls to Redis that read what has changed while all else was read; what changes
+/// faster than they read is looked at another time.
+pub const AUDIT_CATCH_UP_CALLS: usize = 1_000;
+/// How often a picture is begun that is lost because the event is built anew.
+pub const AUDIT_ATTEMPTS: usize = 3;
 /// Events that are looked at at the same time.
 pub const AUDIT_CONCURRENCY: usize = 4;
 /// How often an event is compared in the background, by one of the servers.
 pub const RECONCILE_PERIOD: Duration = Duration::from_secs(60);
-/// Seats and holds of an event that is compared that often; one that has so many
-/// times more is compared so many times less often. Redis stands still meanwhile:
-/// some 2.5 ms for each thousand.
-pub const RECONCILE_SIZE: usize = 10_000;
 /// How long one run of the reconcile job goes on to further events.
 pub const RECONCILE_FIRST_LOOKS: Duration = Duration::from_secs(10);
 

@@ -96,15 +96,11 @@ impl Flows {
             .await
     }
 
-    /// One look at one event.
-    pub(super) async fn look(&self, event_id: &EventId) -> Result<Audited, Error> {
-        // 1. Redis before Postgres: whatever is sold in Redis is committed then. It
-        //    stands still meanwhile, for almost a second where 100,000 are held, so
-        //    that others must have their turn before the next picture.
-        let turn = self.picture.lock().await;
+    /// One look at one event. Some of what it finds may be under way.
+    pub async fn look(&self, event_id: &EventId) -> Result<Audited, Error> {
+        // 1. Redis before Postgres: whatever is sold in Redis is committed then.
         let begun = Instant::now();
         let mut redis = self.holds.audit(event_id).await?;
-        drop(turn);
         let live: Vec<_> = redis.iter().flat_map(|redis| redis.holds.keys().copied()).collect();
         // 2. Postgres, and which sales Redis may have heard of only since. A
         //    second more: a sale is marked as told a little after it was.

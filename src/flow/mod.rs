@@ -72,8 +72,6 @@ pub struct Flows {
     finished: Mutex<Vec<i64>>,
     /// Room for holds that run out, to be ended at the same time.
     expiring: Semaphore,
-    /// The turn to have Redis tell all that it has of an event.
-    picture: tokio::sync::Mutex<()>,
     /// Mutations under way.
     tasks: TaskTracker,
 }
@@ -88,7 +86,6 @@ impl Flows {
             loading: Loading::new(),
             finished: Mutex::default(),
             expiring: Semaphore::new(MAX_HOLDS_EXPIRING),
-            picture: tokio::sync::Mutex::default(),
             tasks: TaskTracker::new(),
         })
     }

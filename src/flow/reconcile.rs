@@ -3,11 +3,7 @@
 use tokio::time::Instant;
 
 use super::{Audited, Error, Flows};
-use crate::{
-    domain::EventId,
-    ledger::ActiveEvent,
-    limits::{RECONCILE_FIRST_LOOKS, RECONCILE_SIZE},
-};
+use crate::{domain::EventId, ledger::ActiveEvent, limits::RECONCILE_FIRST_LOOKS};
 
 impl Flows {
     /// Audits events whose turn it is and that no other server has taken; mends
@@ -36,15 +32,7 @@ impl Flows {
             if !self.holds.take_reconcile_turn(event_id).await? {
                 continue;
             }
-            let look = self.look(event_id).await.map_err(Error::of_a_read);
-            if let Ok(look) = &look {
-                let periods = (look.seats + look.holds) / RECONCILE_SIZE;
-                let periods = u32::try_from(periods).unwrap_or(u32::MAX);
-                if periods > 1 {
-                    self.holds.keep_reconcile_turn(event_id, periods).await?;
-                }
-            }
-            match look {
+            match self.look(event_id).await.map_err(Error::of_a_read) {
                 Ok(look) if look.differences.is_empty() => audited.push(look),
                 Ok(look) => doubtful.push(look),
                 Err(error) => note(event_id, error),

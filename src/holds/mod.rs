@@ -22,11 +22,13 @@ mod link;
 mod load;
 mod log;
 mod node;
+mod picture;
 mod release;
 mod routes;
 mod script;
 mod seal;
 mod snapshot;
+mod survey;
 mod undo_hold;
 
 pub use block_seats::BlockReply;
@@ -42,6 +44,7 @@ pub use node::Incarnation;
 pub use release::ReleaseReply;
 pub use script::Reply;
 pub use snapshot::Snapshot;
+pub use survey::{Step, Survey};
 
 use std::sync::Arc;
 

@@ -17,6 +17,7 @@ mod add_seats;
 mod another_postgres;
 mod another_redis;
 mod audit;
+mod audit_in_pieces;
 mod bad_requests;
 mod block_seats;
 mod cluster;

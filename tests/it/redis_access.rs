@@ -95,8 +95,10 @@ async fn do_everything(server: &Server, holds: &Holds, postgres: &tokio_postgres
     // And what the audit of the next minutes does.
     // The job may have been first.
     let _ = holds.take_reconcile_turn(&event_id).await.unwrap();
-    assert!(holds.audit(&event_id).await.unwrap().is_some());
-    holds.keep_reconcile_turn(&event_id, 2).await.unwrap();
+    let picture = holds.audit(&event_id).await.unwrap().unwrap();
+    let asked = [held.hold_id.parse().unwrap()];
+    let found = holds.audit_holds(&event_id, picture.position.epoch, &asked).await.unwrap();
+    assert_eq!(found.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -43,7 +43,7 @@ impl fmt::Display for Seen {
 }
 
 /// Redis, at one position.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RedisPicture {
     /// Redis' clock, ms since 1970.
     pub now_ms: i64,
