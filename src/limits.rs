@@ -122,10 +122,11 @@ pub const SALES_AT_ONCE: usize = 2;
 /// Sales of one event in one statement.
 pub const MAX_SALES_OF_AN_EVENT: usize = 16;
 /// Statements of sales that one server has under way.
-pub const STATEMENTS_AT_ONCE: usize = 8;
+pub const STATEMENTS_AT_ONCE: usize = 2;
 /// Groups, each of one event, in one statement.
-pub const MAX_EVENTS_PER_STATEMENT: usize = 8;
-/// Sales of a statement that failed that are made one by one at the same time.
+pub const MAX_EVENTS_PER_STATEMENT: usize = 16;
+/// Sales of one event that are made alone at the same time, after a statement that
+/// failed or left them out.
 pub const SALES_ALONE_AT_ONCE: usize = 4;
 /// Sales of one event that wait at one server for a transaction.
 pub const MAX_SALES_WAITING: usize = 2_048;

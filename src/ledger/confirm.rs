@@ -140,11 +140,12 @@ macro_rules! confirm {
     };
 }
 
-/// The statement, for one sale; public for benchmarks that run the same by another
-/// client. It waits for an event that is built anew.
+/// The statement for a sale that is made alone; public for benchmarks that run the same
+/// by another client. It waits for an event that is built anew.
 pub const CONFIRM: &str = confirm!("");
 
-/// For several. What has to wait is left out: the others shall not wait with it.
+/// For all that are asked for. What has to wait is left out: the others shall not wait
+/// with it.
 const CONFIRM_TOGETHER: &str = confirm!(" SKIP LOCKED");
 
 type Sold = Result<SaleVerdict, Arc<Error>>;
@@ -153,14 +154,9 @@ type Sold = Result<SaleVerdict, Arc<Error>>;
 pub(super) type SaleBatcher = Batcher<EventId, Arc<Sale>, Sold>;
 
 /// What becomes one statement: first what waits of each event, then of all. So an
-/// event that everybody wants has two places in the queue, and no more.
+/// event that everybody wants has two places in the queue; and what has to wait does
+/// so in a place of its event, not in one of all.
 pub(super) fn batcher(pool: &Pool, group_pool: &Pool) -> Arc<SaleBatcher> {
-    let of_one_event = Bounds {
-        calls: SALES_AT_ONCE,
-        asks: MAX_SALES_OF_AN_EVENT,
-        waiting: MAX_SALES_WAITING,
-        patience: POSTGRES_WAIT_TIMEOUT,
-    };
     let of_all = Bounds {
         calls: STATEMENTS_AT_ONCE,
         asks: MAX_EVENTS_PER_STATEMENT,
@@ -169,21 +165,30 @@ pub(super) fn batcher(pool: &Pool, group_pool: &Pool) -> Arc<SaleBatcher> {
     };
     let (pool, group_pool) = (pool.clone(), group_pool.clone());
     let statements = Batcher::new(of_all, move |(), groups: Vec<Vec<Arc<Sale>>>| {
-        let (pool, group_pool) = (pool.clone(), group_pool.clone());
+        let group_pool = group_pool.clone();
         async move {
             let counts: Vec<usize> = groups.iter().map(Vec::len).collect();
-            let mut sold =
-                sell(&pool, &group_pool, groups.into_iter().flatten().collect()).await.into_iter();
-            counts.into_iter().map(|count| sold.by_ref().take(count).collect()).collect()
+            let sales = groups.into_iter().flatten().collect();
+            let mut sold = sell_together(&group_pool, sales).await.into_iter();
+            counts.into_iter().map(|count| sold.by_ref().take(count).collect::<Vec<_>>()).collect()
         }
     });
+    let of_one_event = Bounds {
+        calls: SALES_AT_ONCE,
+        asks: MAX_SALES_OF_AN_EVENT,
+        waiting: MAX_SALES_WAITING,
+        patience: POSTGRES_WAIT_TIMEOUT,
+    };
     Batcher::new(of_one_event, move |_, sales: Vec<Arc<Sale>>| {
-        let (statements, count) = (statements.clone(), sales.len());
+        let (statements, pool) = (statements.clone(), pool.clone());
         async move {
-            statements.ask((), sales).await.unwrap_or_else(|unanswered| {
-                let error = Arc::new(Error::from(unanswered));
-                (0..count).map(|_| Err(error.clone())).collect()
-            })
+            match statements.ask((), sales.clone()).await {
+                Ok(sold) => sell_what_is_left(&pool, &sales, sold).await,
+                Err(unanswered) => {
+                    let error = Arc::new(Error::from(unanswered));
+                    sales.iter().map(|_| Err(error.clone())).collect()
+                }
+            }
         }
     })
 }
@@ -208,28 +213,15 @@ impl Ledger {
     }
 }
 
-async fn sell(pool: &Pool, group_pool: &Pool, sales: Vec<Arc<Sale>>) -> Vec<Sold> {
-    match &sales[..] {
-        [sale] => vec![sell_alone(pool, sale).await],
-        _ => sell_together(pool, group_pool, sales).await,
-    }
-}
-
-async fn sell_alone(pool: &Pool, sale: &Arc<Sale>) -> Sold {
-    let columns = Columns::new(std::slice::from_ref(sale));
-    let rows = one_query(pool, CONFIRM, &columns.params()).await.map_err(Arc::new)?;
-    Ok(verdict(&rows[0]))
-}
-
-/// Sells by one statement; where that fails, each by one of its own, so that none
-/// fails with another; and so those that had to be left out.
-async fn sell_together(pool: &Pool, group_pool: &Pool, sales: Vec<Arc<Sale>>) -> Vec<Sold> {
+/// Sells by one statement. `None` for what it left out, or for all where it failed: to
+/// be made alone, so that none fails with another.
+async fn sell_together(group_pool: &Pool, sales: Vec<Arc<Sale>>) -> Vec<Option<Sold>> {
     // Rows that two transactions may both want are written in one order.
     let mut sales: Vec<(usize, Arc<Sale>)> = sales.into_iter().enumerate().collect();
     sales.sort_by_key(|(_, sale)| sale.hold_id);
     let (places, sales): (Vec<usize>, Vec<Arc<Sale>>) = sales.into_iter().unzip();
     let columns = Columns::new(&sales);
-    let mut sold: Vec<Option<Sold>> =
+    let sold: Vec<Option<Sold>> =
         match one_query(group_pool, CONFIRM_TOGETHER, &columns.params()).await {
             Ok(rows) => rows
                 .iter()
@@ -245,18 +237,32 @@ async fn sell_together(pool: &Pool, group_pool: &Pool, sales: Vec<Arc<Sale>>) ->
                 sales.iter().map(|_| None).collect()
             }
         };
-    let left = sales.iter().enumerate().filter(|(i, _)| sold[*i].is_none());
-    let left: Vec<_> = stream::iter(left.map(|(i, sale)| (i, sale.clone())).collect::<Vec<_>>())
-        .map(|(i, sale)| async move { (i, sell_alone(pool, &sale).await) })
-        .buffer_unordered(SALES_ALONE_AT_ONCE)
-        .collect()
-        .await;
-    for (i, verdict) in left {
-        sold[i] = Some(verdict);
-    }
-    let mut told: Vec<_> = places.into_iter().zip(sold.into_iter().flatten()).collect();
+    let mut told: Vec<_> = places.into_iter().zip(sold).collect();
     told.sort_by_key(|(place, _)| *place);
     told.into_iter().map(|(_, verdict)| verdict).collect()
+}
+
+async fn sell_what_is_left(
+    pool: &Pool,
+    sales: &[Arc<Sale>],
+    mut sold: Vec<Option<Sold>>,
+) -> Vec<Sold> {
+    let left: Vec<_> =
+        sales.iter().cloned().enumerate().filter(|(i, _)| sold[*i].is_none()).collect();
+    let mut alone = stream::iter(left)
+        .map(|(i, sale)| async move { (i, sell_alone(pool, &sale).await) })
+        .buffer_unordered(SALES_ALONE_AT_ONCE);
+    while let Some((i, verdict)) = alone.next().await {
+        sold[i] = Some(verdict);
+    }
+    drop(alone);
+    sold.into_iter().flatten().collect()
+}
+
+async fn sell_alone(pool: &Pool, sale: &Arc<Sale>) -> Sold {
+    let columns = Columns::new(std::slice::from_ref(sale));
+    let rows = one_query(pool, CONFIRM, &columns.params()).await.map_err(Arc::new)?;
+    Ok(verdict(&rows[0]))
 }
 
 /// What the statement has to say of one sale.
