@@ -66,7 +66,7 @@ pub const DEFAULT_PAGE_SIZE: u32 = 50;
 pub const REDIS_LINKS: usize = 4;
 /// Hold scripts, of all events, that one server has before one Redis: it has one
 /// thread, and what waits here instead can share a script with what comes.
-pub const HOLD_CALLS_AT_ONCE: usize = 16;
+pub const HOLD_CALLS_AT_ONCE: usize = 48;
 /// Connections to each Redis server for control paths: jobs, probes.
 pub const REDIS_POOL_SIZE: usize = 8;
 pub const REDIS_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
