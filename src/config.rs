@@ -117,8 +117,8 @@ pub struct Stores {
     /// one that takes writes; `?sslmode=verify-full&sslrootcert=file.pem` for TLS
     #[arg(long, env = "HOLDFAST_POSTGRES_URL", hide_env_values = true)]
     pub postgres_url: SecretString,
-    /// Connections to Postgres, at least 8; one more is for the probe, and up to 8 are for
-    /// statements of several sales
+    /// Connections to Postgres, at least 8; one more is for the probe, and two are for
+    /// statements of sales
     #[arg(long, env = "HOLDFAST_POSTGRES_POOL", default_value_t = DEFAULT_POOL,
           value_parser = clap::value_parser!(u16).range(i64::from(MIN_POSTGRES_POOL)..))]
     pub postgres_pool: u16,

@@ -41,7 +41,7 @@ pub struct Ledger {
     pool: deadpool_postgres::Pool,
     /// One session, for probes alone.
     probes: deadpool_postgres::Pool,
-    /// For statements of several sales.
+    /// For statements of sales, which wait for nobody.
     groups: deadpool_postgres::Pool,
     /// Holds that are to be journaled at the same time.
     journal_batcher: Arc<JournalBatcher>,
