@@ -16,7 +16,7 @@ use crate::proto::reservation_service_server::ReservationServiceServer;
 type ReservationService = ReservationServiceServer<Reservations>;
 
 /// What is called the most has a way of its own: a router, and what browsers need,
-/// cost as much as all else that the transport does for a Hold.
+/// were a fifth of the server's work for a Hold.
 pub struct Door {
     pub reservations: Around<ReservationService>,
     /// All services, for those who call in any way.

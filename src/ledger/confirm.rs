@@ -160,6 +160,7 @@ pub(super) fn batcher(pool: &Pool, group_pool: &Pool) -> Arc<SaleBatcher> {
     let of_all = Bounds {
         calls: STATEMENTS_AT_ONCE,
         asks: MAX_EVENTS_PER_STATEMENT,
+        // Groups, of which each event has so few.
         waiting: usize::MAX,
         patience: POSTGRES_WAIT_TIMEOUT,
     };
