@@ -23,6 +23,7 @@ use crate::{
     jobs::Jobs,
     ledger::{self, Ledger},
     limits::{DRAIN_TIMEOUT, HEALTH_PERIOD, METRICS_FOLD_PERIOD},
+    payments::{Providers, VnpaySettings},
     telemetry,
 };
 
@@ -64,9 +65,11 @@ impl App {
             Ok(()) => {}
         }
         // 2. The rooms behind the doors.
+        let providers = Arc::new(providers(doors)?);
+        tracing::info!(by = ?providers.names().collect::<Vec<_>>(), "orders can be paid");
         let feeds = Arc::new(Feeds::new(holds.clone()));
         let ledger = Arc::new(ledger);
-        let flows = Flows::new(holds, ledger.clone(), feeds.clone());
+        let flows = Flows::new(holds, ledger.clone(), feeds.clone(), providers.clone());
         let health = Arc::new(Health::default());
         let jobs = Jobs::start(&flows, health.clone());
         // 3. The doors, once what they lead to is there.
@@ -81,7 +84,8 @@ impl App {
         let grpc = tokio::spawn(async move {
             grpc::serve(grpc_listener, door_flows, &door_serving, until).await;
         });
-        let http = tokio::spawn(http::serve(http_listener, health.clone(), stop.clone()));
+        let side = http::Side { health: health.clone(), flows: flows.clone(), providers };
+        let http = tokio::spawn(http::serve(http_listener, side, stop.clone()));
         Ok(Self {
             grpc_addr,
             http_addr,
@@ -149,7 +153,32 @@ pub async fn connect(stores: &Stores) -> anyhow::Result<Arc<Flows>> {
     let ledger = Ledger::new(&ledger::Settings { url, pool_size })?;
     ledger.check_schema().await?;
     let feeds = Arc::new(Feeds::new(holds.clone()));
-    Ok(Flows::new(holds, Arc::new(ledger), feeds))
+    let providers = Arc::new(Providers::new(None)?);
+    Ok(Flows::new(holds, Arc::new(ledger), feeds, providers))
+}
+
+/// Through whom orders can be paid.
+///
+/// # Errors
+/// Where a setting cannot be used.
+pub fn providers(doors: &Doors) -> anyhow::Result<Providers> {
+    let set = &doors.payments;
+    let secret = set.vnpay_secret().context("HOLDFAST_VNPAY_HASH_SECRET_FILE")?;
+    let vnpay = match (&set.vnpay_tmn_code, secret) {
+        (None, _) => None,
+        (Some(_), None) => anyhow::bail!("HOLDFAST_VNPAY_TMN_CODE needs a secret beside it"),
+        (Some(tmn_code), Some(hash_secret)) => Some(VnpaySettings {
+            tmn_code: tmn_code.clone(),
+            hash_secret,
+            pay_url: set.vnpay_pay_url.clone(),
+            api_url: set.vnpay_api_url.clone(),
+            public_url: match &set.public_url {
+                Some(url) => url.clone(),
+                None => format!("http://{}", doors.http_addr),
+            },
+        }),
+    };
+    Ok(Providers::new(vnpay.as_ref())?)
 }
 
 /// A listener, and where it is.

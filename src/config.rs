@@ -1,10 +1,12 @@
 //! Every setting: a flag, and a variable `HOLDFAST_*`.
 
 mod load;
+mod payments;
 
 pub use load::{
     ConfirmLoad, HoldLoad, Houses, LoadCommon, LoadOptions, SaleLoad, Scenario, StreamLoad,
 };
+pub use payments::Payments;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -99,15 +101,17 @@ pub struct AuditOptions {
     pub json: bool,
 }
 
-/// Where to listen.
+/// Where to listen, and who is called from there, or calls.
 #[derive(Debug, Clone, Args)]
 pub struct Doors {
     /// For gRPC and gRPC-Web; port 0 takes a free one.
     #[arg(long, env = "HOLDFAST_GRPC_ADDR", default_value = "127.0.0.1:50051")]
     pub grpc_addr: SocketAddr,
-    /// For probes and metrics; port 0 takes a free one.
+    /// For probes, metrics and payment callbacks; port 0 takes a free one.
     #[arg(long, env = "HOLDFAST_HTTP_ADDR", default_value = "127.0.0.1:8080")]
     pub http_addr: SocketAddr,
+    #[command(flatten)]
+    pub payments: Payments,
 }
 
 /// What to serve on.

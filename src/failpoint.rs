@@ -24,7 +24,7 @@ mod armed {
     };
 
     /// Every place there is.
-    const NAMES: [&str; 23] = [
+    const NAMES: [&str; 34] = [
         "hold:asked",
         "hold:held",
         "hold:journaled",
@@ -48,6 +48,17 @@ mod armed {
         "load:journaled",
         "load:begun",
         "load:loaded",
+        "order:extended",
+        "order:made",
+        "cancel:released",
+        "payment:noted",
+        "payment:held_again",
+        "payment:due",
+        "payment:settled",
+        "stale:claimed",
+        "stale:settled",
+        "refund:noted",
+        "refund:asked",
     ];
 
     /// What happens at an armed place.

@@ -27,6 +27,8 @@ pub mod holds;
 
 pub mod ledger;
 
+pub mod payments;
+
 pub mod feed;
 
 pub mod jobs;

@@ -24,6 +24,7 @@ const JOB_RESTARTS: &str = "holdfast_job_scheduler_restarts_total";
 const STORE_UP: &str = "holdfast_store_up";
 const JOURNALED: &str = "holdfast_journaled_entries_total";
 const REPEATED: &str = "holdfast_outbox_repeated_total";
+const REFUNDS: &str = "holdfast_refunds_open";
 const RECONCILED: &str = "holdfast_reconcile_events_total";
 /// A counter, not a gauge: each minute another server may compare an event, and
 /// a gauge would stay at what its server last saw. Alert on any increase.
@@ -89,6 +90,7 @@ fn describe() {
     describe_counter!(JOURNALED, "Log entries that this server journaled");
     describe_counter!(RECONCILED, "Events whose stores this server compared in the background");
     describe_counter!(DIFFERENCES, "Differences found by that, by kind; the log names each");
+    describe_gauge!(REFUNDS, "Refunds that are not given back yet, by state");
     describe_counter!(REPEATED, "Outbox rows that this server did for another, or again");
 }
 
@@ -174,6 +176,12 @@ pub fn store_up(store: &'static str, up: bool) {
 /// Notes entries journaled.
 pub fn journaled(entries: usize) {
     counter!(JOURNALED).increment(entries as u64);
+}
+
+/// Notes how many refunds wait in a state.
+#[expect(clippy::cast_precision_loss, reason = "counts of refunds are small")]
+pub fn open_refunds(state: &'static str, count: i64) {
+    gauge!(REFUNDS, "state" => state).set(count as f64);
 }
 
 /// Notes outbox rows done again.

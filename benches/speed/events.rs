@@ -1,11 +1,13 @@
 //! Events to measure on, and requests to send.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use holdfast::{
-    domain::{Epoch, Event, EventId, EventState, HoldDurability, HoldId, HolderId, SeatIndex},
+    domain::{
+        Epoch, Event, EventId, EventState, HoldDurability, HoldId, HolderId, LatePayment, SeatIndex,
+    },
     holds::{HoldArgs, HoldReply, Holds, LoadArgs, LoadReply, Reply, Rules},
     limits::{DEFAULT_HOLD_TTL, DEFAULT_MAX_HOLD_TIME, MAX_HOLDS_PER_CALL, MAX_UNITS_PER_HOLD},
     proto::{
@@ -154,6 +156,8 @@ pub async fn load_raw(holds: &Holds, event_id: &str, seats: usize) -> anyhow::Re
         max_units_per_hold: MAX_UNITS_PER_HOLD,
         max_units_per_holder: 0,
         hold_durability: HoldDurability::Fast,
+        payment_window: Duration::from_secs(900),
+        late_payment: LatePayment::Accept,
         create_time: now,
         update_time: now,
     };

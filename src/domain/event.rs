@@ -58,6 +58,30 @@ impl HoldDurability {
     }
 }
 
+/// What becomes of a payment that comes after its hold has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LatePayment {
+    /// The places are taken again where all of them are free.
+    Accept,
+    /// The money is to be given back.
+    Refund,
+}
+
+impl LatePayment {
+    /// Its name in Postgres.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accept => "ACCEPT",
+            Self::Refund => "REFUND",
+        }
+    }
+
+    /// From its name in Postgres.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Accept, Self::Refund].into_iter().find(|late| late.as_str() == name)
+    }
+}
+
 /// Something that people attend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
@@ -77,6 +101,9 @@ pub struct Event {
     /// limit.
     pub max_units_per_holder: u32,
     pub hold_durability: HoldDurability,
+    /// How long an order may wait for its payment.
+    pub payment_window: Duration,
+    pub late_payment: LatePayment,
     pub create_time: OffsetDateTime,
     pub update_time: OffsetDateTime,
 }
@@ -94,6 +121,8 @@ pub struct EventChange {
     pub max_units_per_hold: Option<u32>,
     pub max_units_per_holder: Option<u32>,
     pub hold_durability: Option<HoldDurability>,
+    pub payment_window: Option<Duration>,
+    pub late_payment: Option<LatePayment>,
 }
 
 impl EventChange {
@@ -114,6 +143,8 @@ impl EventChange {
         set(&mut event.max_units_per_hold, self.max_units_per_hold);
         set(&mut event.max_units_per_holder, self.max_units_per_holder);
         set(&mut event.hold_durability, self.hold_durability);
+        set(&mut event.payment_window, self.payment_window);
+        set(&mut event.late_payment, self.late_payment);
     }
 }
 

@@ -130,6 +130,10 @@ uuid_id! {
     HoldId;
     /// An order.
     OrderId;
+    /// An attempt to pay; its 32 hexadecimal digits are what the provider calls it.
+    PaymentId;
+    /// Money to give back, and the idempotency key that asked for it.
+    RefundId;
     /// A ticket.
     TicketId;
 }

@@ -11,21 +11,23 @@ mod hold;
 mod ids;
 mod money;
 mod order;
+mod payment;
 mod position;
 mod refusal;
 mod seat;
 
 pub use chart::{Area, AreaIndex, Chart, ChartDraft, PriceCategory, Row, Seat, SeatIndex, Section};
-pub use event::{Event, EventChange, EventState, HoldDurability, Paging};
+pub use event::{Event, EventChange, EventState, HoldDurability, LatePayment, Paging};
 pub use hold::{
     AreaHolding, AreaUnits, Ended, Hold, HoldRecord, HoldState, Items, Outcome, Unsold, fingerprint,
 };
 pub use ids::{
-    AreaId, EventId, HoldId, HolderId, IdError, OrderId, PaymentReference, PriceCategoryId, RowId,
-    SeatId, SectionId, TicketId,
+    AreaId, EventId, HoldId, HolderId, IdError, OrderId, PaymentId, PaymentReference,
+    PriceCategoryId, RefundId, RowId, SeatId, SectionId, TicketId,
 };
 pub use money::{Currency, Micros, Money};
-pub use order::{Order, OrderState, Place, Ticket};
+pub use order::{Buyer, Checkout, Order, OrderFilter, OrderItem, OrderState, Place, Ticket};
+pub use payment::{Payment, PaymentState, Refund, RefundRequest, RefundState, Settlement};
 pub use position::{Epoch, Position, TokenError};
 pub use refusal::{FieldViolation, Refusal, Shortage, UnitLimit};
 pub use seat::{AreaState, SeatStatus};

@@ -2,7 +2,10 @@
 
 use std::fmt::{self, Display};
 
-use super::{AreaId, EventId, EventState, HoldId, OrderId, PaymentReference, SeatId, SeatStatus};
+use super::{
+    AreaId, EventId, EventState, HoldId, OrderId, OrderState, PaymentReference, RefundId, SeatId,
+    SeatStatus, TicketId,
+};
 
 /// A field that cannot be taken as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +58,11 @@ pub enum Refusal {
     #[error("the holder has no hold {0}")]
     HoldNotFound(HoldId),
 
+    #[error("there is no order {0}")]
+    OrderNotFound(OrderId),
+    #[error("the order has no valid ticket {}", list(.0))]
+    TicketNotFound(Vec<TicketId>),
+
     #[error("event {0} exists, made with other content")]
     EventIdReused(EventId),
     #[error("the event has seat {} with other content", list(.0))]
@@ -63,6 +71,9 @@ pub enum Refusal {
     AreaIdReused(Vec<AreaId>),
     #[error("hold_id {0} was used before, with other content")]
     HoldIdReused(HoldId),
+
+    #[error("refund_id {0} was used before, with other content")]
+    RefundIdReused(RefundId),
 
     #[error("hold {0} has run out")]
     HoldExpired(HoldId),
@@ -76,6 +87,11 @@ pub enum Refusal {
     HoldConfirmed { hold_id: HoldId, order_id: OrderId },
     #[error("payment_reference {0} paid for another hold")]
     PaymentReferenceUsed(PaymentReference),
+
+    #[error("order {order_id} is {}", .state.as_str())]
+    OrderState { order_id: OrderId, state: OrderState },
+    #[error("{provider} does not take it: {why}")]
+    PaymentNotTaken { provider: String, why: String },
 
     #[error("event {event_id} is {}", .state.as_str())]
     EventNotOnSale { event_id: EventId, state: EventState },

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Error, Flows, ended::ended_by, event::LoadedEvent};
+use super::{Error, Flows, ended::ended_by, event::LoadedEvent, pay_order::Paying};
 use crate::{
     domain::{
         Ended, EventId, HoldId, HoldRecord, HoldState, HolderId, Money, Order, OrderId, OrderState,
@@ -15,12 +15,24 @@ use crate::{
 };
 
 /// What a caller asks for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ConfirmRequest {
     pub event_id: EventId,
     pub hold_id: HoldId,
     pub holder_id: HolderId,
     pub payment_reference: PaymentReference,
+    /// The order that is paid so; where `None`, the sale makes one, unless the hold has
+    /// one that waits.
+    pub order: Option<Arc<Order>>,
+}
+
+/// What selling a hold came to.
+#[expect(clippy::large_enum_variant, reason = "taken apart at once")]
+pub(super) enum Sold {
+    /// By this call.
+    Order(Order),
+    /// It had ended so before.
+    Ended(Outcome),
 }
 
 /// What one attempt in one epoch came to.
@@ -29,6 +41,8 @@ enum Attempt {
     Ended(Outcome),
     /// Sold by this attempt.
     Sold(Order),
+    /// This order waits for it.
+    Ordered(Order),
     /// The event has moved to another epoch: fence again.
     Fenced,
 }
@@ -36,20 +50,60 @@ enum Attempt {
 impl Flows {
     /// Sells the hold, or answers the order that sold it before.
     pub async fn confirm(self: &Arc<Self>, request: ConfirmRequest) -> Result<Order, Error> {
+        match self.sell_hold(request.clone()).await {
+            Ok(Sold::Order(order)) => Ok(order),
+            Ok(Sold::Ended(Outcome::Confirmed(order_id))) => {
+                self.confirmed_before(&request, order_id).await
+            }
+            Ok(Sold::Ended(outcome)) => {
+                let refusal = ended_by(request.hold_id, outcome);
+                Box::pin(self.confirm_late(&request, refusal)).await
+            }
+            Err(Error::Refused(refusal @ Refusal::HoldNotFound(_))) => {
+                Box::pin(self.confirm_late(&request, refusal)).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// For a hold that cannot be sold any more: where it has an order, whoever confirms
+    /// says that the order was paid, if late.
+    async fn confirm_late(
+        self: &Arc<Self>,
+        request: &ConfirmRequest,
+        refusal: Refusal,
+    ) -> Result<Order, Error> {
+        let found = self.ledger.find_order_of_hold(&request.event_id, request.hold_id).await?;
+        let reference = &request.payment_reference;
+        let is_paid_so = |order: &Order| order.payment_reference.as_ref() == Some(reference);
+        let found = found.filter(|order| order.holder_id == request.holder_id);
+        let Some(order) = found.filter(|order| order.is_payable() || is_paid_so(order)) else {
+            return Err(refusal.into());
+        };
+        let (payment_id, amount) = (None, order.total);
+        let paying = Paying { payment_id, reference: reference.clone(), amount };
+        let paid = Box::pin(self.pay_order(order, &paying));
+        let order = paid.await.map_err(Error::after_a_change)?;
+        if is_paid_so(&order) { Ok(order) } else { Err(refusal.into()) }
+    }
+
+    /// Sells a hold under `request.order`, or under the order that it has, or a new one.
+    pub(super) async fn sell_hold(
+        self: &Arc<Self>,
+        mut request: ConfirmRequest,
+    ) -> Result<Sold, Error> {
         for attempt in 0..MAX_EPOCH_ATTEMPTS {
             let attempted = self.confirm_in_epoch(&request).await;
             match attempted.map_err(|error| error.after(attempt))? {
-                Attempt::Sold(order) => return Ok(order),
-                Attempt::Ended(Outcome::Confirmed(order_id)) => {
-                    return self.confirmed_before(&request, order_id).await;
-                }
-                Attempt::Ended(outcome) => return Err(ended_by(request.hold_id, outcome).into()),
+                Attempt::Sold(order) => return Ok(Sold::Order(order)),
+                Attempt::Ended(outcome) => return Ok(Sold::Ended(outcome)),
+                Attempt::Ordered(order) => request.order = Some(Arc::new(order)),
                 // Its sale may have been made: an answer of it may be lost.
                 Attempt::Fenced => {
                     let anew = self.event_anew(&request.event_id).await;
-                    anew.map_err(Error::after_a_change)?
+                    anew.map_err(Error::after_a_change)?;
                 }
-            };
+            }
         }
         Err(Error::unsettled().after_a_change())
     }
@@ -82,7 +136,11 @@ impl Flows {
         failpoint!("confirm:fenced");
         // 2. Sell it in Postgres. The ids are made once, so that an attempt whose
         //    answer was lost is made again as the same attempt.
-        let order = self.draw_up(event, request, &record).await?;
+        let Some(order) = self.draw_up(event, request, &record).await? else {
+            // A part of what its order is for was released: it cannot pay for that.
+            let outcome = self.end_hold(event, *hold_id, Unsold::Released).await?;
+            return Ok(outcome.map_or(Attempt::Fenced, Attempt::Ended));
+        };
         let tickets = order.tickets.iter().zip(places(&record));
         let tickets = tickets.map(|(ticket, place)| SaleTicket {
             ticket_id: ticket.ticket_id,
@@ -110,10 +168,12 @@ impl Flows {
                 _ => return Err(error.into()),
             },
         };
-        let (create_time, outbox_id) = match verdict {
-            SaleVerdict::Sold { create_time, outbox_id } => (create_time, outbox_id),
+        let (create_time, pay_time, outbox_id) = match verdict {
+            SaleVerdict::Sold { create_time, pay_time, outbox_id } => {
+                (create_time, pay_time, outbox_id)
+            }
             SaleVerdict::Fenced => return Ok(Attempt::Fenced),
-            SaleVerdict::Decided => return self.decided(event, *hold_id).await,
+            SaleVerdict::Decided => return self.decided(event, request).await,
         };
         failpoint!("confirm:sold");
         // 3. Tell Redis, and with it everybody who watches. The sale is durable
@@ -126,23 +186,28 @@ impl Flows {
         if told.is_ok_and(|told| told) {
             self.mark_later(&[outbox_id]);
         }
-        Ok(Attempt::Sold(Order { create_time, pay_time: Some(create_time), ..order }))
+        Ok(Attempt::Sold(Order { create_time, pay_time: Some(pay_time), ..order }))
     }
 
-    /// The order that this attempt would make.
+    /// The order that this attempt would make, or pay; `None` where the hold is not
+    /// what the order is for.
     async fn draw_up(
         &self,
         event: &LoadedEvent,
         request: &ConfirmRequest,
         record: &HoldRecord,
-    ) -> Result<Order, Error> {
+    ) -> Result<Option<Order>, Error> {
         let order_of = |event: &LoadedEvent| draw_up_by_chart(event, request, record);
-        match order_of(event) {
-            Some(order) => Ok(order),
+        let drawn_up = match order_of(event) {
+            Some(order) => order,
             // The hold was made on a chart that has grown since we read ours.
             None => order_of(&*self.event_anew(&event.event_id).await?)
-                .ok_or_else(|| Error::internal("a hold names seats that no chart has")),
-        }
+                .ok_or_else(|| Error::internal("a hold names seats that no chart has"))?,
+        };
+        Ok(match &request.order {
+            None => Some(drawn_up),
+            Some(order) => order.paid_with(drawn_up),
+        })
     }
 
     /// One sale, and the same one again where its answer was lost.
@@ -177,9 +242,21 @@ impl Flows {
 
     /// The hold had ended before this attempt: by another one, by the sweep, or
     /// by this very sale, whose answer was lost.
-    async fn decided(&self, event: &LoadedEvent, hold_id: HoldId) -> Result<Attempt, Error> {
+    async fn decided(
+        &self,
+        event: &LoadedEvent,
+        request: &ConfirmRequest,
+    ) -> Result<Attempt, Error> {
+        let hold_id = request.hold_id;
         let ended = self.ledger.find_outcome(&event.event_id, hold_id).await?;
-        let ended = ended.ok_or_else(|| Error::internal("an outcome row has gone"))?;
+        let Some(ended) = ended else {
+            // Its order is not for sale any more, so neither is the hold.
+            if request.order.is_none() {
+                return Err(Error::internal("an outcome row has gone"));
+            }
+            let outcome = self.end_hold(event, hold_id, Unsold::Released).await?;
+            return Ok(outcome.map_or(Attempt::Fenced, Attempt::Ended));
+        };
         let outcome = ended.outcome;
         failpoint!("confirm:decided");
         self.finish(&event.event_id, event.epoch, &[ended]).await?;
@@ -228,6 +305,13 @@ impl Flows {
             "orders_payment_reference_key" => {
                 Err(Refusal::PaymentReferenceUsed(request.payment_reference.clone()).into())
             }
+            // It has an order, which this attempt did not know of.
+            "orders_hold_id_key" => {
+                let (event_id, hold_id) = (&request.event_id, request.hold_id);
+                let order = self.ledger.find_order_of_hold(event_id, hold_id).await?;
+                let order = order.ok_or_else(|| Error::internal("an order has gone"))?;
+                Ok(Attempt::Ordered(order))
+            }
             // Somebody owns what Redis promised to this hold.
             "tickets_seat_key" | "areas_sold_within_capacity" => {
                 tracing::warn!(hold_id = %request.hold_id, constraint, "hold cannot be sold");
@@ -250,7 +334,7 @@ impl Flows {
         if order.holder_id != request.holder_id || order.event_id != request.event_id {
             return Err(Refusal::HoldNotFound(hold_id).into());
         }
-        if order.payment_reference != request.payment_reference {
+        if order.payment_reference.as_ref() != Some(&request.payment_reference) {
             return Err(Refusal::HoldConfirmed { hold_id, order_id }.into());
         }
         Ok(order)
@@ -290,8 +374,13 @@ fn draw_up_by_chart(
         tickets,
         state: OrderState::Paid,
         total: Money { currency: chart.currency()?, micros },
-        payment_reference: request.payment_reference.clone(),
+        payment_reference: Some(request.payment_reference.clone()),
         create_time: unknown_yet,
         pay_time: None,
+        void_tickets: Vec::new(),
+        checkout: None,
+        cancel_time: None,
+        cancelled_by: None,
+        refunded_micros: 0,
     })
 }

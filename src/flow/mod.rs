@@ -9,8 +9,11 @@ mod add_seats;
 mod audit;
 mod audit_stream;
 mod block_seats;
+mod cancel_order;
+mod cancel_stale_orders;
 mod confirm;
 mod create_event;
+mod create_order;
 mod ended;
 mod error;
 mod event;
@@ -18,26 +21,34 @@ mod expire_holds;
 mod extend_hold;
 mod get_event;
 mod get_hold;
+mod get_order;
 mod get_seat_map;
+mod give_back;
 mod hold;
 mod journal_first;
 mod journal_holds;
 mod list_events;
 mod load_event;
 mod loading;
+mod pay_order;
 mod probe;
 mod prune;
 mod reconcile;
+mod refund_order;
 mod release;
 mod repair;
 mod repeat_outbox;
+mod settle_payments;
 mod stream_seat_updates;
+mod take_callback;
 mod unblock_seats;
 mod update_event;
 
 pub use add_seats::AddSeatsRequest;
 pub use audit::{Audit, Audited};
+pub use cancel_order::CancelOrderRequest;
 pub use confirm::ConfirmRequest;
+pub use create_order::{CreateOrderRequest, OrderToPay};
 pub use error::Error;
 pub use extend_hold::ExtendHoldRequest;
 pub use get_seat_map::{SeatFormat, SeatMapView, Seats};
@@ -56,6 +67,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     domain::EventId, feed::Feeds, holds::Holds, ledger::Ledger, limits::MAX_HOLDS_EXPIRING,
+    payments::Providers,
 };
 use event::LoadedEvent;
 use loading::Loading;
@@ -65,6 +77,7 @@ pub struct Flows {
     holds: Arc<Holds>,
     ledger: Arc<Ledger>,
     feeds: Arc<Feeds>,
+    providers: Arc<Providers>,
     /// What this server knows of the events that it works on.
     events: Cache<EventId, Arc<LoadedEvent>>,
     loading: Loading,
@@ -77,11 +90,17 @@ pub struct Flows {
 }
 
 impl Flows {
-    pub fn new(holds: Arc<Holds>, ledger: Arc<Ledger>, feeds: Arc<Feeds>) -> Arc<Self> {
+    pub fn new(
+        holds: Arc<Holds>,
+        ledger: Arc<Ledger>,
+        feeds: Arc<Feeds>,
+        providers: Arc<Providers>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             holds,
             ledger,
             feeds,
+            providers,
             events: event::cache(),
             loading: Loading::new(),
             finished: Mutex::default(),

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use std::{collections::HashMap, mem, sync::PoisonError};
 
+use uuid::Uuid;
+
 use super::{Error, Flows};
 use crate::{
-    domain::{Ended, EventId},
+    domain::{Ended, Epoch, EventId},
     failpoint::failpoint,
     ledger::{Task, TaskKind},
     limits::OUTBOX_BATCH,
@@ -58,6 +60,9 @@ impl Flows {
         for Task { outbox_id, event_id, kind } in tasks {
             match kind {
                 TaskKind::Event => done.push(self.configure(&event_id, outbox_id).await),
+                TaskKind::Returned { return_id, epoch } => {
+                    done.push(self.repeat_return(&event_id, epoch, return_id, outbox_id).await);
+                }
                 TaskKind::Ended(end) => {
                     let (ended, outbox_ids) = by_event.entry(event_id).or_default();
                     ended.push(end);
@@ -69,6 +74,19 @@ impl Flows {
             done.push(self.repeat_ends(&event_id, &ended, &outbox_ids).await);
         }
         done.into_iter().collect()
+    }
+
+    async fn repeat_return(
+        self: &Arc<Self>,
+        event_id: &EventId,
+        epoch: Epoch,
+        return_id: Uuid,
+        outbox_id: i64,
+    ) -> Result<(), Error> {
+        if self.return_places(event_id, epoch, return_id).await? {
+            self.ledger.finish_outbox(&[outbox_id]).await?;
+        }
+        Ok(())
     }
 
     async fn repeat_ends(

@@ -1,17 +1,18 @@
 //! From what a flow answers to the messages of the contract.
 
+mod checkout;
+
+pub use checkout::*;
+
 use time::OffsetDateTime;
 
 use crate::{
     domain::{
         Area, AreaId, AreaState, ChartDraft, Event, EventState, Hold, HoldDurability, HoldState,
-        Money, Order, OrderState, Place, Row, SeatId, SeatStatus, Section, Ticket,
+        LatePayment, Money, Row, SeatId, SeatStatus, Section,
     },
     flow::{SeatMapView, SeatMessage, Seats},
-    proto::{
-        self, google::r#type, stream_seat_updates_response::Message as StreamMessage,
-        ticket::Place as TicketPlace,
-    },
+    proto::{self, google::r#type, stream_seat_updates_response::Message as StreamMessage},
 };
 
 pub fn hold(hold: Hold) -> proto::Hold {
@@ -40,39 +41,6 @@ pub fn hold(hold: Hold) -> proto::Hold {
         create_time: Some(timestamp(hold.create_time)),
         expire_time: Some(timestamp(hold.expire_time)),
         order_id: hold.order_id.map(|id| id.to_string()).unwrap_or_default(),
-    }
-}
-
-pub fn order(order: Order) -> proto::Order {
-    proto::Order {
-        order_id: order.order_id.to_string(),
-        event_id: order.event_id.to_string(),
-        hold_id: order.hold_id.to_string(),
-        holder_id: order.holder_id.to_string(),
-        tickets: order.tickets.into_iter().map(ticket).collect(),
-        state: match order.state {
-            OrderState::Pending => proto::OrderState::Pending,
-            OrderState::Paid => proto::OrderState::Paid,
-            OrderState::Cancelled => proto::OrderState::Cancelled,
-            OrderState::RefundDue => proto::OrderState::RefundDue,
-            OrderState::Refunded => proto::OrderState::Refunded,
-        }
-        .into(),
-        total: Some(money(order.total)),
-        payment_reference: order.payment_reference.to_string(),
-        create_time: Some(timestamp(order.create_time)),
-        pay_time: order.pay_time.map(timestamp),
-    }
-}
-
-fn ticket(ticket: Ticket) -> proto::Ticket {
-    proto::Ticket {
-        ticket_id: ticket.ticket_id.to_string(),
-        place: Some(match ticket.place {
-            Place::Seat(seat_id) => TicketPlace::SeatId(seat_id.to_string()),
-            Place::Area(area_id) => TicketPlace::AreaId(area_id.to_string()),
-        }),
-        price: Some(money(ticket.price)),
     }
 }
 
@@ -176,6 +144,12 @@ pub fn event(event: Event) -> proto::Event {
             HoldDurability::Journaled => proto::HoldDurability::Journaled,
         }
         .into(),
+        payment_window: event.payment_window.try_into().ok(),
+        late_payment: match event.late_payment {
+            LatePayment::Accept => proto::LatePayment::Accept,
+            LatePayment::Refund => proto::LatePayment::Refund,
+        }
+        .into(),
     }
 }
 
@@ -230,18 +204,18 @@ pub fn areas(areas: Vec<Area>) -> Vec<proto::Area> {
     areas.into_iter().map(area).collect()
 }
 
-fn money(money: Money) -> r#type::Money {
+pub(super) fn money(money: Money) -> r#type::Money {
     let (units, nanos) = money.units_and_nanos();
     r#type::Money { currency_code: money.currency.to_string(), units, nanos }
 }
 
-fn timestamp(time: OffsetDateTime) -> prost_types::Timestamp {
+pub(super) fn timestamp(time: OffsetDateTime) -> prost_types::Timestamp {
     let nanos = i32::try_from(time.nanosecond()).expect("below a thousand million");
     prost_types::Timestamp { seconds: time.unix_timestamp(), nanos }
 }
 
 /// The contract's counts are signed, as Google's are; ours are far below.
-fn signed(count: u32) -> i32 {
+pub(super) fn signed(count: u32) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
 

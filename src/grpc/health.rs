@@ -7,15 +7,19 @@ use tonic_health::{
     server::{HealthReporter, HealthService},
 };
 
-use super::{catalog::Catalog, reservation::Reservations};
+use super::{catalog::Catalog, checkout::Checkout, reservation::Reservations};
 use crate::proto::{
-    catalog_service_server::CatalogServiceServer,
+    catalog_service_server::CatalogServiceServer, checkout_service_server::CheckoutServiceServer,
     reservation_service_server::ReservationServiceServer,
 };
 
 /// The server as a whole, by the empty name, and its services.
-const SERVICES: [&str; 3] =
-    ["", ReservationServiceServer::<Reservations>::NAME, CatalogServiceServer::<Catalog>::NAME];
+const SERVICES: [&str; 4] = [
+    "",
+    ReservationServiceServer::<Reservations>::NAME,
+    CatalogServiceServer::<Catalog>::NAME,
+    CheckoutServiceServer::<Checkout>::NAME,
+];
 
 /// What the health service says.
 #[derive(Clone)]

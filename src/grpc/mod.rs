@@ -1,6 +1,7 @@
 //! Room 1, the door: decode, call one flow, encode.
 
 mod catalog;
+mod checkout;
 pub mod codec;
 mod cork;
 mod decode;
@@ -32,10 +33,12 @@ use crate::{
     limits::{MAX_CATALOG_REQUEST_BYTES, MAX_RESERVATION_REQUEST_BYTES},
     proto::{
         FILE_DESCRIPTOR_SET, catalog_service_server::CatalogServiceServer,
+        checkout_service_server::CheckoutServiceServer,
         reservation_service_server::ReservationServiceServer,
     },
 };
 use catalog::Catalog;
+use checkout::Checkout;
 use door::Door;
 use layers::Around;
 use reservation::Reservations;
@@ -66,9 +69,14 @@ fn routes(
     routes
         .add_service(reservations)
         .add_service(
-            CatalogServiceServer::new(Catalog { flows })
+            CatalogServiceServer::new(Catalog { flows: flows.clone() })
                 .accept_compressed(CompressionEncoding::Gzip)
                 .max_decoding_message_size(MAX_CATALOG_REQUEST_BYTES),
+        )
+        .add_service(
+            CheckoutServiceServer::new(Checkout { flows })
+                .accept_compressed(CompressionEncoding::Gzip)
+                .max_decoding_message_size(MAX_RESERVATION_REQUEST_BYTES),
         )
         .add_service(serving.service());
     routes.add_service(described().build_v1().expect(DESCRIBED));

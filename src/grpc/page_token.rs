@@ -1,9 +1,9 @@
-//! Page tokens: the last event of the page before, opaque to callers.
+//! Page tokens: the last event, or order, of the page before, opaque to callers.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use time::OffsetDateTime;
 
-use crate::domain::EventId;
+use crate::domain::{EventId, OrderId};
 
 /// The token of the page after an event.
 pub fn encode((start_time, event_id): &(OffsetDateTime, EventId)) -> String {
@@ -17,6 +17,17 @@ pub fn decode(token: &str) -> Option<(OffsetDateTime, EventId)> {
     let start_time = OffsetDateTime::from_unix_timestamp_nanos(nanos.parse().ok()?).ok()?;
     let in_range = (1..=9999).contains(&start_time.year());
     in_range.then_some((start_time, event_id.parse().ok()?))
+}
+
+/// The token of the page after an order.
+pub fn encode_order(order_id: OrderId) -> String {
+    URL_SAFE_NO_PAD.encode(order_id.0.as_bytes())
+}
+
+/// The order that a token names; `None` for what is no token of ours.
+pub fn decode_order(token: &str) -> Option<OrderId> {
+    let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+    Some(OrderId(uuid::Uuid::from_slice(&bytes).ok()?))
 }
 
 #[cfg(test)]

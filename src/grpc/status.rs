@@ -66,6 +66,11 @@ fn classify(refusal: &Refusal) -> (Code, ErrorReason) {
         Refusal::SeatNotFound(_) => (Code::NotFound, ErrorReason::SeatNotFound),
         Refusal::AreaNotFound(_) => (Code::NotFound, ErrorReason::AreaNotFound),
         Refusal::HoldNotFound(_) => (Code::NotFound, ErrorReason::HoldNotFound),
+        Refusal::OrderNotFound(_) => (Code::NotFound, ErrorReason::OrderNotFound),
+        Refusal::TicketNotFound(_) => (Code::NotFound, ErrorReason::TicketNotFound),
+        Refusal::RefundIdReused(_) => (Code::AlreadyExists, ErrorReason::RefundIdReused),
+        Refusal::OrderState { .. } => (Code::FailedPrecondition, ErrorReason::OrderState),
+        Refusal::PaymentNotTaken { .. } => (Code::FailedPrecondition, ErrorReason::PaymentNotTaken),
         Refusal::EventIdReused(_) => (Code::AlreadyExists, ErrorReason::EventIdReused),
         Refusal::SeatIdReused(_) => (Code::AlreadyExists, ErrorReason::SeatIdReused),
         Refusal::AreaIdReused(_) => (Code::AlreadyExists, ErrorReason::AreaIdReused),
@@ -96,6 +101,12 @@ fn metadata(refusal: &Refusal) -> impl Iterator<Item = (&'static str, String)> {
         Refusal::EventNotFound(id) | Refusal::EventIdReused(id) => ("event_id", id.to_string()),
         Refusal::SeatNotFound(ids) | Refusal::SeatIdReused(ids) => ("seat_ids", list(ids)),
         Refusal::AreaNotFound(ids) | Refusal::AreaIdReused(ids) => ("area_ids", list(ids)),
+        Refusal::OrderNotFound(id) | Refusal::OrderState { order_id: id, .. } => {
+            ("order_id", id.to_string())
+        }
+        Refusal::TicketNotFound(ids) => ("ticket_ids", list(ids)),
+        Refusal::RefundIdReused(id) => ("refund_id", id.to_string()),
+        Refusal::PaymentNotTaken { provider, .. } => ("provider", provider.clone()),
         Refusal::PaymentReferenceUsed(reference) => ("payment_reference", reference.to_string()),
         Refusal::HoldNotFound(id)
         | Refusal::HoldIdReused(id)
@@ -112,6 +123,7 @@ fn metadata(refusal: &Refusal) -> impl Iterator<Item = (&'static str, String)> {
     let second = match refusal {
         Refusal::HoldConfirmed { order_id, .. } => Some(("order_id", order_id.to_string())),
         Refusal::EventNotOnSale { state, .. } => Some(("state", state.as_str().to_owned())),
+        Refusal::OrderState { state, .. } => Some(("state", state.as_str().to_owned())),
         Refusal::LimitExceeded { limit, .. } => Some(("units", limit.to_string())),
         _ => None,
     };

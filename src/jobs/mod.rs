@@ -4,12 +4,15 @@
 //! nothing waits for one to have run. The scheduler is watched: where it stops
 //! firing, health says so and it is started anew.
 
+mod cancel_stale_orders;
 mod expire_holds;
+mod give_back;
 mod journal_holds;
 mod prune;
 mod reconcile;
 mod repeat_outbox;
 mod scheduler;
+mod settle_payments;
 
 pub use scheduler::Jobs;
 
@@ -30,5 +33,13 @@ struct Job {
     run: fn(Arc<Flows>) -> BoxFuture<'static, Result<(), Error>>,
 }
 
-const TABLE: [Job; 5] =
-    [expire_holds::JOB, journal_holds::JOB, repeat_outbox::JOB, prune::JOB, reconcile::JOB];
+const TABLE: [Job; 8] = [
+    expire_holds::JOB,
+    journal_holds::JOB,
+    repeat_outbox::JOB,
+    cancel_stale_orders::JOB,
+    settle_payments::JOB,
+    give_back::JOB,
+    prune::JOB,
+    reconcile::JOB,
+];

@@ -231,15 +231,23 @@ async fn orders_in_tx(
                 AND o.event_id = v.event_id AND o.hold_id = v.hold_id)";
     const ORDERS: &str = "-- audit: order without outcome
         SELECT o.order_id, o.hold_id FROM orders o
-        WHERE o.event_id = $1 AND NOT EXISTS (
+        WHERE o.event_id = $1 AND o.state = 'PAID' AND NOT EXISTS (
             SELECT FROM hold_outcomes v WHERE v.event_id = o.event_id
                 AND v.hold_id = o.hold_id AND v.order_id = o.order_id)";
+    // What is sold has a ticket for all that was paid, valid or void since; what is
+    // not has none.
     const TICKETS: &str = "-- audit: tickets of orders
-        SELECT o.order_id, o.total_micros, coalesce(sum(t.price_micros), 0)::int8, count(t.*),
-            coalesce(bool_or(t.event_id <> o.event_id), false)
-        FROM orders o LEFT JOIN tickets t USING (order_id)
+        SELECT o.order_id, o.total_micros, coalesce(sum(t.price_micros), 0)::int8,
+            count(t.order_id), coalesce(bool_or(t.event_id <> o.event_id), false),
+            count(*) FILTER (WHERE t.is_valid), o.state
+        FROM orders o LEFT JOIN (
+            SELECT order_id, event_id, price_micros, true AS is_valid FROM tickets
+            UNION ALL
+            SELECT order_id, event_id, price_micros, false FROM void_tickets
+        ) t USING (order_id)
         WHERE o.event_id = $1 GROUP BY o.order_id
-        HAVING o.total_micros <> coalesce(sum(t.price_micros), 0) OR count(t.*) = 0
+        HAVING (o.state = 'PAID') <> (count(*) FILTER (WHERE t.is_valid) > 0)
+            OR (count(t.order_id) > 0 AND o.total_micros <> sum(t.price_micros))
             OR bool_or(t.event_id <> o.event_id)";
     let id = event_id.as_str();
     for row in tx.query(CONFIRMED, &[&id]).await? {
@@ -252,9 +260,15 @@ async fn orders_in_tx(
     for row in tx.query(TICKETS, &[&id]).await? {
         let order = OrderId(row.get(0));
         let (total_micros, tickets_micros) = (row.get(1), row.get(2));
-        found.push(match (row.get::<_, i64>(3), row.get(4)) {
-            (0, _) => Difference::OrderTickets { order, what: "has no tickets" },
-            (_, true) => Difference::OrderTickets { order, what: "has tickets of another event" },
+        let (valid, state): (i64, &str) = (row.get(5), row.get(6));
+        found.push(match (valid, state, row.get(4)) {
+            (0, "PAID", _) => Difference::OrderTickets { order, what: "has no tickets" },
+            (1.., state, _) if state != "PAID" => {
+                Difference::OrderTickets { order, what: "is not paid and has tickets" }
+            }
+            (_, _, true) => {
+                Difference::OrderTickets { order, what: "has tickets of another event" }
+            }
             _ => Difference::OrderTotal { order, total_micros, tickets_micros },
         });
     }

@@ -1,29 +1,28 @@
 //! The sale: one statement, one transaction; where many wait, one for some of them.
 
+mod parameters;
+
 use std::sync::Arc;
 
 use deadpool_postgres::Pool;
 use futures_util::{StreamExt, stream};
 use time::OffsetDateTime;
-use tokio_postgres::{Row, types::ToSql};
-use uuid::Uuid;
+use tokio_postgres::Row;
 
-use super::{
-    Error, Ledger,
-    columns::{to_i32, to_i64},
-    session::one_query,
-};
+use super::{Error, Ledger, session::one_query};
 use crate::batch::{Batcher, Bounds};
 use crate::domain::{
     AreaIndex, Epoch, EventId, HoldId, HoldRecord, Micros, Money, OrderId, PaymentReference,
     SeatIndex, TicketId,
 };
 use crate::limits::{
-    MAX_EVENTS_PER_STATEMENT, MAX_SALES_OF_AN_EVENT, MAX_SALES_WAITING, OUTBOX_LEASE,
-    POSTGRES_WAIT_TIMEOUT, SALES_ALONE_AT_ONCE, SALES_AT_ONCE, STATEMENTS_AT_ONCE,
+    MAX_EVENTS_PER_STATEMENT, MAX_SALES_OF_AN_EVENT, MAX_SALES_WAITING, POSTGRES_WAIT_TIMEOUT,
+    SALES_ALONE_AT_ONCE, SALES_AT_ONCE, STATEMENTS_AT_ONCE,
 };
+use parameters::Parameters;
 
-/// All that one sale writes. Seats first, then areas, each ascending, so that
+/// All that one sale writes: of a new order, or of one that waits for its payment.
+/// Seats first, then areas, each ascending, so that
 /// two sales take their locks in one order.
 #[derive(Debug)]
 pub struct Sale {
@@ -50,7 +49,7 @@ pub struct SaleTicket {
 #[derive(Debug, Clone, Copy)]
 pub enum SaleVerdict {
     /// Committed.
-    Sold { create_time: OffsetDateTime, outbox_id: i64 },
+    Sold { create_time: OffsetDateTime, pay_time: OffsetDateTime, outbox_id: i64 },
     /// Nothing was changed: the hold had ended before; its outcome tells how.
     Decided,
     /// Nothing was changed: the event is not in this epoch any more.
@@ -75,18 +74,41 @@ macro_rules! confirm {
         ORDER BY event_id FOR SHARE",
             $where_locked,
             "
+    ), waiting AS MATERIALIZED (
+        SELECT order_id, hold_id AS made_of,
+            state = 'PENDING' OR (state = 'CANCELLED' AND cancelled_by IS NULL) AS is_payable
+        FROM orders WHERE order_id = ANY($4) ORDER BY order_id FOR UPDATE
     ), verdict AS (
         INSERT INTO hold_outcomes (hold_id, event_id, outcome, order_id)
         SELECT hold_id, event_id, 'confirmed', order_id
-        FROM asked JOIN fence USING (event_id, epoch) ORDER BY n
+        FROM asked JOIN fence USING (event_id, epoch) LEFT JOIN waiting USING (order_id)
+        WHERE is_payable IS NOT FALSE ORDER BY n
         ON CONFLICT (event_id, hold_id) DO NOTHING RETURNING order_id
-    ), sale AS (
+    ), made AS (
         INSERT INTO orders (order_id, event_id, hold_id, holder_id, state, currency,
             total_micros, payment_reference, pay_time)
         SELECT order_id, event_id, hold_id, holder_id, 'PAID', currency, total,
             payment_reference, now()
-        FROM asked JOIN verdict USING (order_id) ORDER BY n
+        FROM asked JOIN verdict USING (order_id)
+        WHERE order_id NOT IN (SELECT order_id FROM waiting) ORDER BY n
         RETURNING order_id, create_time
+    ), paid AS (
+        UPDATE orders SET state = 'PAID', hold_id = asked.hold_id, pay_time = now(),
+            payment_reference = asked.payment_reference, cancel_time = NULL
+        FROM asked JOIN verdict USING (order_id) JOIN waiting USING (order_id)
+        WHERE orders.order_id = asked.order_id
+        RETURNING orders.order_id, create_time, made_of
+    ), former AS (
+        INSERT INTO former_holds (event_id, hold_id, order_id)
+        SELECT event_id, made_of, order_id FROM asked JOIN paid USING (order_id)
+        WHERE made_of <> hold_id
+    ), sale AS (
+        SELECT order_id, create_time FROM made
+        UNION ALL SELECT order_id, create_time FROM paid
+    ), told AS (
+        INSERT INTO order_events (kind, event_id, order_id)
+        SELECT 'ORDER_PAID', event_id, order_id FROM asked JOIN sale USING (order_id)
+        ORDER BY n
     ), issued AS (
         INSERT INTO tickets
             (ticket_id, order_id, event_id, seat_index, area_index, price_micros)
@@ -132,7 +154,7 @@ macro_rules! confirm {
         FROM asked JOIN sale USING (order_id)
         RETURNING event_id, hold_id, outbox_id
     )
-    SELECT fence.epoch IS NOT NULL, create_time, outbox_id
+    SELECT fence.epoch IS NOT NULL, create_time, now(), outbox_id
     FROM asked LEFT JOIN fence USING (event_id, epoch) LEFT JOIN sale USING (order_id)
         LEFT JOIN noted USING (event_id, hold_id)
     ORDER BY n"
@@ -221,9 +243,9 @@ async fn sell_together(group_pool: &Pool, sales: Vec<Arc<Sale>>) -> Vec<Option<S
     let mut sales: Vec<(usize, Arc<Sale>)> = sales.into_iter().enumerate().collect();
     sales.sort_by_key(|(_, sale)| sale.hold_id);
     let (places, sales): (Vec<usize>, Vec<Arc<Sale>>) = sales.into_iter().unzip();
-    let columns = Columns::new(&sales);
+    let parameters = Parameters::new(&sales);
     let sold: Vec<Option<Sold>> =
-        match one_query(group_pool, CONFIRM_TOGETHER, &columns.params()).await {
+        match one_query(group_pool, CONFIRM_TOGETHER, &parameters.all()).await {
             Ok(rows) => rows
                 .iter()
                 .map(|row| Some(verdict(row)).filter(|v| !matches!(v, SaleVerdict::Fenced)))
@@ -261,117 +283,19 @@ async fn sell_what_is_left(
 }
 
 async fn sell_alone(pool: &Pool, sale: &Arc<Sale>) -> Sold {
-    let columns = Columns::new(std::slice::from_ref(sale));
-    let rows = one_query(pool, CONFIRM, &columns.params()).await.map_err(Arc::new)?;
+    let parameters = Parameters::new(std::slice::from_ref(sale));
+    let rows = one_query(pool, CONFIRM, &parameters.all()).await.map_err(Arc::new)?;
     Ok(verdict(&rows[0]))
 }
 
 /// What the statement has to say of one sale.
 fn verdict(row: &Row) -> SaleVerdict {
-    let sold = row.get::<_, Option<_>>(1).zip(row.get::<_, Option<_>>(2));
+    let sold = row.get::<_, Option<_>>(1).zip(row.get::<_, Option<_>>(3));
     match (row.get(0), sold) {
-        (_, Some((create_time, outbox_id))) => SaleVerdict::Sold { create_time, outbox_id },
+        (_, Some((create_time, outbox_id))) => {
+            SaleVerdict::Sold { create_time, pay_time: row.get(2), outbox_id }
+        }
         (false, None) => SaleVerdict::Fenced,
         (true, None) => SaleVerdict::Decided,
     }
-}
-
-/// The statement's parameters: of each sale, then of each ticket.
-#[derive(Default)]
-struct Columns<'a> {
-    event_ids: Vec<&'a str>,
-    epochs: Vec<i64>,
-    hold_ids: Vec<Uuid>,
-    order_ids: Vec<Uuid>,
-    holder_ids: Vec<&'a str>,
-    currencies: Vec<String>,
-    totals: Vec<Micros>,
-    payment_references: Vec<&'a str>,
-    fingerprints: Vec<&'a str>,
-    created_ms: Vec<i64>,
-    expires_ms: Vec<i64>,
-    seqs: Vec<i64>,
-    /// Arrays, as text: Postgres has no arrays of arrays.
-    seats: Vec<String>,
-    areas: Vec<String>,
-    quantities: Vec<String>,
-    at_first: Vec<String>,
-    ticket_orders: Vec<Uuid>,
-    ticket_ids: Vec<Uuid>,
-    ticket_events: Vec<&'a str>,
-    ticket_seats: Vec<Option<i32>>,
-    ticket_areas: Vec<Option<i32>>,
-    prices: Vec<Micros>,
-    lease: f64,
-}
-
-impl<'a> Columns<'a> {
-    fn new(sales: &'a [Arc<Sale>]) -> Self {
-        let mut columns = Self { lease: OUTBOX_LEASE.as_secs_f64(), ..Self::default() };
-        for sale in sales {
-            columns.add(sale);
-        }
-        columns
-    }
-
-    fn add(&mut self, sale: &'a Sale) {
-        let hold = &sale.hold;
-        self.event_ids.push(sale.event_id.as_str());
-        self.epochs.push(to_i64(sale.epoch.0));
-        self.hold_ids.push(sale.hold_id.0);
-        self.order_ids.push(sale.order_id.0);
-        self.holder_ids.push(hold.holder_id.as_str());
-        self.currencies.push(sale.total.currency.to_string());
-        self.totals.push(sale.total.micros);
-        self.payment_references.push(sale.payment_reference.as_str());
-        self.fingerprints.push(&hold.fingerprint);
-        self.created_ms.push(hold.created_ms);
-        self.expires_ms.push(hold.expires_ms);
-        self.seqs.push(to_i64(hold.seq));
-        self.seats.push(array(hold.seats.iter().map(|seat| seat.0)));
-        self.areas.push(array(hold.areas.iter().map(|part| part.area.0)));
-        self.quantities.push(array(hold.areas.iter().map(|part| part.quantity)));
-        self.at_first.push(array(hold.areas.iter().map(|part| part.at_first)));
-        for ticket in &sale.tickets {
-            self.ticket_orders.push(sale.order_id.0);
-            self.ticket_ids.push(ticket.ticket_id.0);
-            self.ticket_events.push(sale.event_id.as_str());
-            self.ticket_seats.push(ticket.place.ok().map(|seat| to_i32(seat.0)));
-            self.ticket_areas.push(ticket.place.err().map(|area| to_i32(area.0)));
-            self.prices.push(ticket.price);
-        }
-    }
-
-    fn params(&self) -> [&(dyn ToSql + Sync); 23] {
-        [
-            &self.event_ids,
-            &self.epochs,
-            &self.hold_ids,
-            &self.order_ids,
-            &self.holder_ids,
-            &self.currencies,
-            &self.totals,
-            &self.payment_references,
-            &self.fingerprints,
-            &self.created_ms,
-            &self.expires_ms,
-            &self.seqs,
-            &self.seats,
-            &self.areas,
-            &self.quantities,
-            &self.at_first,
-            &self.ticket_orders,
-            &self.ticket_ids,
-            &self.ticket_events,
-            &self.ticket_seats,
-            &self.ticket_areas,
-            &self.prices,
-            &self.lease,
-        ]
-    }
-}
-
-/// An array of numbers as Postgres writes it.
-fn array(numbers: impl Iterator<Item = u32>) -> String {
-    format!("{{{}}}", numbers.map(|number| number.to_string()).collect::<Vec<_>>().join(","))
 }

@@ -98,7 +98,7 @@ impl Ledger {
                 let ended = tx.query(ENDED, &[&id, &kept, &MAX_ENDED_LOADED]).await?;
                 Ok(Foundation {
                     stored: stored_event_from_row(&begun)?,
-                    seat_count: usize::try_from(begun.get::<_, i64>(15)).map_err(Error::corrupt)?,
+                    seat_count: usize::try_from(begun.get::<_, i64>(17)).map_err(Error::corrupt)?,
                     blocked: blocked.iter().map(|row| SeatIndex(to_u32(row.get(0)))).collect(),
                     sold,
                     areas: areas.iter().map(|r| (to_u32(r.get(0)), to_u32(r.get(1)))).collect(),
@@ -132,13 +132,17 @@ fn sold_from_rows(
 /// is asked for.
 async fn settle_expired_in_tx(tx: &Tx<'_>, event_id: &EventId, now_ms: i64) -> Result<(), Error> {
     const SQL: &str = "-- settle_expired
-        INSERT INTO hold_outcomes (hold_id, event_id, outcome)
-        SELECT hold_id, event_id, 'expired' FROM holds h
-        WHERE h.event_id = $1 AND h.expire_time <= to_timestamp($2::int8 / 1e3)
-            AND h.expire_time > to_timestamp($2::int8 / 1e3) - $3 * interval '1 second'
-            AND NOT EXISTS (SELECT FROM hold_outcomes o
-                WHERE o.event_id = h.event_id AND o.hold_id = h.hold_id)
-        ON CONFLICT (event_id, hold_id) DO NOTHING";
+        WITH inserted AS (
+            INSERT INTO hold_outcomes (hold_id, event_id, outcome)
+            SELECT hold_id, event_id, 'expired' FROM holds h
+            WHERE h.event_id = $1 AND h.expire_time <= to_timestamp($2::int8 / 1e3)
+                AND h.expire_time > to_timestamp($2::int8 / 1e3) - $3 * interval '1 second'
+                AND NOT EXISTS (SELECT FROM hold_outcomes o
+                    WHERE o.event_id = h.event_id AND o.hold_id = h.hold_id)
+            ON CONFLICT (event_id, hold_id) DO NOTHING RETURNING hold_id
+        )
+        INSERT INTO order_events (kind, event_id, hold_ids)
+        SELECT 'HOLDS_EXPIRED', $1, array_agg(hold_id) FROM inserted HAVING count(*) > 0";
     tx.query(SQL, &[&event_id.as_str(), &now_ms, &ENDED_HOLD_KEPT.as_secs_f64()]).await?;
     Ok(())
 }

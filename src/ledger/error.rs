@@ -50,6 +50,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// The constraint that forbids it, where one does.
+    pub fn constraint(&self) -> Option<&str> {
+        match self {
+            Self::Constraint { constraint, .. } => Some(constraint),
+            _ => None,
+        }
+    }
+
     /// Whether the session that it happened on is of no use to anybody else: its
     /// answer may still come, or its server cannot be written to.
     pub(super) fn ends_session(&self) -> bool {

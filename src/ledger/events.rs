@@ -14,8 +14,8 @@ use super::{
     outbox::note_event_in_tx,
 };
 use crate::domain::{
-    ChartDraft, Epoch, Event, EventChange, EventId, EventState, HoldDurability, Paging, Position,
-    Refusal,
+    ChartDraft, Epoch, Event, EventChange, EventId, EventState, HoldDurability, LatePayment,
+    Paging, Position, Refusal,
 };
 use crate::limits::{CLOSED_EVENT_KEPT, MAX_ACTIVE_EVENTS};
 
@@ -58,7 +58,8 @@ pub struct ActiveEvent {
 macro_rules! event_columns {
     () => {
         "event_id, name, venue, city, start_time, state, hold_ttl_ms, max_hold_ms, \
-         max_units_per_hold, max_units_per_holder, create_time, update_time, hold_durability"
+         max_units_per_hold, max_units_per_holder, create_time, update_time, hold_durability, \
+         payment_window_ms, late_payment"
     };
 }
 pub(super) use event_columns;
@@ -78,8 +79,8 @@ impl Ledger {
         const INSERT: &str = "-- create_event
             INSERT INTO events (event_id, name, venue, city, start_time, state, hold_ttl_ms,
                 max_hold_ms, max_units_per_hold, max_units_per_holder, fingerprint,
-                hold_durability)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                hold_durability, payment_window_ms, late_payment)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
             ON CONFLICT (event_id) DO NOTHING RETURNING event_id";
         const CURSOR: &str = "-- create_event: cursor
             INSERT INTO journal_cursors (event_id) VALUES ($1)";
@@ -104,6 +105,8 @@ impl Ledger {
                             &to_i32(event.max_units_per_holder),
                             &fingerprint,
                             &event.hold_durability.as_str(),
+                            &millis(event.payment_window),
+                            &event.late_payment.as_str(),
                         ],
                     )
                     .await?;
@@ -143,7 +146,8 @@ impl Ledger {
             UPDATE events SET name = $2, venue = $3, city = $4, start_time = $5, state = $6,
                 hold_ttl_ms = $7, max_hold_ms = $8, max_units_per_hold = $9,
                 max_units_per_holder = $10, hold_durability = $11,
-                revision = revision + 1, update_time = now()
+                payment_window_ms = $12, late_payment = $13, revision = revision + 1,
+                update_time = now()
             WHERE event_id = $1 RETURNING update_time";
         self.run_tx(|tx| {
             async move {
@@ -170,6 +174,8 @@ impl Ledger {
                             &to_i32(event.max_units_per_hold),
                             &to_i32(event.max_units_per_holder),
                             &event.hold_durability.as_str(),
+                            &millis(event.payment_window),
+                            &event.late_payment.as_str(),
                         ],
                     )
                     .await?;
@@ -208,8 +214,8 @@ impl Ledger {
         };
         Ok(Some(SizedEvent {
             stored: stored_event_from_row(&row)?,
-            seat_count: usize::try_from(row.get::<_, i64>(15)).map_err(Error::corrupt)?,
-            capacities: row.get::<_, Vec<i32>>(16).into_iter().map(to_u32).collect(),
+            seat_count: usize::try_from(row.get::<_, i64>(17)).map_err(Error::corrupt)?,
+            capacities: row.get::<_, Vec<i32>>(18).into_iter().map(to_u32).collect(),
         }))
     }
 
@@ -262,8 +268,8 @@ const EARLIEST: Duration = Duration::from_secs(62_200_000_000);
 pub(super) fn stored_event_from_row(row: &Row) -> Result<StoredEvent, Error> {
     Ok(StoredEvent {
         event: event_from_row(row)?,
-        revision: unsigned(row.get(13))?,
-        epoch: Epoch(unsigned(row.get(14))?),
+        revision: unsigned(row.get(15))?,
+        epoch: Epoch(unsigned(row.get(16))?),
     })
 }
 
@@ -284,5 +290,8 @@ fn event_from_row(row: &Row) -> Result<Event, Error> {
         update_time: row.get(11),
         hold_durability: HoldDurability::from_name(row.get(12))
             .ok_or_else(|| Error::corrupt("hold durability"))?,
+        payment_window: Duration::from_millis(unsigned(row.get(13))?),
+        late_payment: LatePayment::from_name(row.get(14))
+            .ok_or_else(|| Error::corrupt("late payment"))?,
     })
 }

@@ -6,6 +6,7 @@
 
 mod audit;
 mod charts;
+mod checkout;
 mod columns;
 mod confirm;
 mod epochs;
@@ -17,10 +18,13 @@ mod migrations;
 mod orders;
 mod outbox;
 mod outcomes;
+mod payments;
+mod refunds;
 mod seats;
 mod server;
 mod session;
 
+pub use checkout::{NewOrder, OrderLine, StaleOrder};
 pub use confirm::{CONFIRM, Sale, SaleTicket, SaleVerdict};
 pub use epochs::Foundation;
 pub use error::Error;
@@ -29,6 +33,8 @@ pub use growth::Growth;
 pub use journal::{JournalBatch, Journaled, JournaledHold};
 pub use outbox::{Task, TaskKind};
 pub use outcomes::Settled;
+pub use payments::Unsellable;
+pub use refunds::{Refunded, Returned};
 pub use session::{RebuildLock, Settings};
 
 use std::sync::Arc;

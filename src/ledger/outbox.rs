@@ -1,12 +1,14 @@
 //! What is still to be told to Redis after a commit.
 
+use uuid::Uuid;
+
 use super::{
     Error, Ledger,
-    columns::parse,
+    columns::{parse, unsigned},
     outcomes::{ended_columns, ended_from_row},
     session::Tx,
 };
-use crate::domain::{Ended, EventId};
+use crate::domain::{Ended, Epoch, EventId};
 use crate::limits::{OUTBOX_BATCH, OUTBOX_KEPT, OUTBOX_LEASE};
 
 /// A row that this server has claimed for [`OUTBOX_LEASE`].
@@ -24,6 +26,8 @@ pub enum TaskKind {
     Ended(Ended),
     /// The event's revision moved on.
     Event,
+    /// Places of a refund are on sale again, in this epoch.
+    Returned { return_id: Uuid, epoch: Epoch },
 }
 
 impl Ledger {
@@ -37,22 +41,26 @@ impl Ledger {
                 WHERE outbox_id IN (
                     SELECT outbox_id FROM outbox WHERE done_at IS NULL AND lease_until < now()
                     ORDER BY outbox_id LIMIT $2 FOR UPDATE SKIP LOCKED)
-                RETURNING outbox_id, event_id, hold_id
+                RETURNING outbox_id, event_id, hold_id, return_id, epoch
             )
-            SELECT outbox_id, claimed.event_id, ",
+            SELECT outbox_id, claimed.event_id, return_id, epoch, ",
             ended_columns!(),
             " FROM claimed LEFT JOIN hold_outcomes o USING (event_id, hold_id) ORDER BY outbox_id"
         );
         let rows = self.query(SQL, &[&OUTBOX_LEASE.as_secs_f64(), &OUTBOX_BATCH]).await?;
         rows.iter()
             .map(|row| {
-                let is_of_a_hold = row.get::<_, Option<uuid::Uuid>>(2).is_some();
+                let returned = Option::zip(row.get(2), row.get::<_, Option<i64>>(3));
+                let is_of_a_hold = row.get::<_, Option<Uuid>>(4).is_some();
                 Ok(Task {
                     outbox_id: row.get(0),
                     event_id: parse(row.get(1))?,
-                    kind: match is_of_a_hold {
-                        false => TaskKind::Event,
-                        true => TaskKind::Ended(ended_from_row(row, 2)?),
+                    kind: match returned {
+                        Some((return_id, epoch)) => {
+                            TaskKind::Returned { return_id, epoch: Epoch(unsigned(epoch)?) }
+                        }
+                        None if is_of_a_hold => TaskKind::Ended(ended_from_row(row, 4)?),
+                        None => TaskKind::Event,
                     },
                 })
             })

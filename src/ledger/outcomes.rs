@@ -44,6 +44,10 @@ impl Ledger {
                 INSERT INTO outbox (kind, event_id, hold_id, lease_until)
                 SELECT 'ended', $1, hold_id, now() + $5 * interval '1 second'
                 FROM inserted WHERE $4 <> 'expired' RETURNING outbox_id
+            ), told AS (
+                INSERT INTO order_events (kind, event_id, hold_ids)
+                SELECT 'HOLDS_EXPIRED', $1, array_agg(hold_id) FROM inserted
+                WHERE $4 = 'expired' HAVING count(*) > 0
             )
             SELECT (SELECT count(*) FROM fence), ARRAY(SELECT hold_id FROM inserted),
                 ARRAY(SELECT outbox_id FROM noted)";
@@ -86,10 +90,15 @@ impl Ledger {
             ), standing AS MATERIALIZED (
                 SELECT hold_id FROM holds
                 WHERE event_id = $1 AND hold_id = $3 AND holds.epoch = $4 AND seq = $5 FOR UPDATE
+            ), inserted AS (
+                INSERT INTO hold_outcomes (hold_id, event_id, outcome)
+                SELECT hold_id, $1, $6 FROM fence, standing
+                ON CONFLICT (event_id, hold_id) DO NOTHING RETURNING hold_id
+            ), told AS (
+                INSERT INTO order_events (kind, event_id, hold_ids)
+                SELECT 'HOLDS_EXPIRED', $1, ARRAY[hold_id] FROM inserted WHERE $6 = 'expired'
             )
-            INSERT INTO hold_outcomes (hold_id, event_id, outcome)
-            SELECT hold_id, $1, $6 FROM fence, standing
-            ON CONFLICT (event_id, hold_id) DO NOTHING RETURNING hold_id";
+            SELECT hold_id FROM inserted";
         let (now_in, stood_in, seq) = (to_i64(epoch.0), to_i64(at.epoch.0), to_i64(at.seq));
         let name = name(unsold);
         let params: Params<'_> = &[&event_id.as_str(), &now_in, &hold_id.0, &stood_in, &seq, &name];

@@ -12,15 +12,16 @@ use super::{
 };
 use crate::{
     domain::{
-        Area, ChartDraft, Event, EventChange, EventId, EventState, HoldDurability, Paging, Refusal,
-        SeatId,
+        Area, ChartDraft, Event, EventChange, EventId, EventState, HoldDurability, LatePayment,
+        Paging, Refusal, SeatId,
     },
     flow::AddSeatsRequest,
     grpc::page_token,
     limits::{
         DEFAULT_HOLD_TTL, DEFAULT_MAX_HOLD_TIME, DEFAULT_MAX_UNITS_PER_HOLD, DEFAULT_PAGE_SIZE,
-        MAX_AREAS, MAX_CITY_CHARS, MAX_HOLD_TIME, MAX_NAME_CHARS, MAX_PAGE_SIZE, MAX_ROWS,
-        MAX_SEATS_BLOCKED_AT_ONCE, MAX_UNITS_PER_HOLD, MAX_UNITS_PER_HOLDER,
+        DEFAULT_PAYMENT_WINDOW, MAX_AREAS, MAX_CITY_CHARS, MAX_HOLD_TIME, MAX_NAME_CHARS,
+        MAX_PAGE_SIZE, MAX_ROWS, MAX_SEATS_BLOCKED_AT_ONCE, MAX_UNITS_PER_HOLD,
+        MAX_UNITS_PER_HOLDER, PAYMENT_WINDOW,
     },
     proto,
 };
@@ -65,6 +66,11 @@ pub fn create_event(
         0 => Some(HoldDurability::Fast),
         durability => hold_durability(&mut fields, durability),
     };
+    let payment_window = fields.span("event.payment_window", event.payment_window, PAYMENT_WINDOW);
+    let late_payment = match event.late_payment {
+        0 => Some(LatePayment::Accept),
+        late_payment => self::late_payment(&mut fields, late_payment),
+    };
     let name = fields.text("event.name", event.name, 1..=MAX_NAME_CHARS);
     let venue = fields.text("event.venue", event.venue, 0..=MAX_NAME_CHARS);
     let city = fields.text("event.city", event.city, 0..=MAX_CITY_CHARS);
@@ -81,6 +87,8 @@ pub fn create_event(
             max_units_per_hold: max_units_per_hold?,
             max_units_per_holder: max_units_per_holder?,
             hold_durability: hold_durability?,
+            payment_window: payment_window.unwrap_or(DEFAULT_PAYMENT_WINDOW),
+            late_payment: late_payment?,
             // Postgres' clock tells.
             create_time: OffsetDateTime::UNIX_EPOCH,
             update_time: OffsetDateTime::UNIX_EPOCH,
@@ -111,6 +119,12 @@ fn fingerprint(request: &proto::CreateEventRequest) -> String {
         if event.hold_durability() == proto::HoldDurability::Fast {
             event.hold_durability = 0;
         }
+        if is(event.payment_window, DEFAULT_PAYMENT_WINDOW) {
+            event.payment_window = None;
+        }
+        if event.late_payment() == proto::LatePayment::Accept {
+            event.late_payment = 0;
+        }
         if u32::try_from(event.max_units_per_hold) == Ok(DEFAULT_MAX_UNITS_PER_HOLD) {
             event.max_units_per_hold = 0;
         }
@@ -119,7 +133,7 @@ fn fingerprint(request: &proto::CreateEventRequest) -> String {
 }
 
 /// The fields of an event that can change, as a mask names them.
-const CHANGEABLE: [&str; 10] = [
+const CHANGEABLE: [&str; 12] = [
     "name",
     "venue",
     "city",
@@ -130,6 +144,8 @@ const CHANGEABLE: [&str; 10] = [
     "max_units_per_hold",
     "max_units_per_holder",
     "hold_durability",
+    "payment_window",
+    "late_payment",
 ];
 
 pub fn update_event(request: proto::UpdateEventRequest) -> Result<(EventId, EventChange), Refusal> {
@@ -188,6 +204,13 @@ pub fn update_event(request: proto::UpdateEventRequest) -> Result<(EventId, Even
     if changes("hold_durability", event.hold_durability != 0) {
         change.hold_durability = hold_durability(&mut fields, event.hold_durability);
     }
+    if changes("payment_window", event.payment_window.is_some()) {
+        let window = Some(event.payment_window.unwrap_or_default());
+        change.payment_window = fields.span("event.payment_window", window, PAYMENT_WINDOW);
+    }
+    if changes("late_payment", event.late_payment != 0) {
+        change.late_payment = late_payment(&mut fields, event.late_payment);
+    }
     fields.finish(|| Some((event_id?, change)))
 }
 
@@ -213,6 +236,18 @@ fn hold_durability(fields: &mut Fields, durability: i32) -> Option<HoldDurabilit
     };
     if known.is_none() {
         fields.bad("event.hold_durability", "must be FAST or JOURNALED");
+    }
+    known
+}
+
+fn late_payment(fields: &mut Fields, late_payment: i32) -> Option<LatePayment> {
+    let known = match proto::LatePayment::try_from(late_payment) {
+        Ok(proto::LatePayment::Accept) => Some(LatePayment::Accept),
+        Ok(proto::LatePayment::Refund) => Some(LatePayment::Refund),
+        Ok(proto::LatePayment::Unspecified) | Err(_) => None,
+    };
+    if known.is_none() {
+        fields.bad("event.late_payment", "must be ACCEPT or REFUND");
     }
     known
 }

@@ -3,6 +3,7 @@
 
 mod catalog;
 mod chart;
+mod checkout;
 mod fields;
 mod reservation;
 
@@ -10,6 +11,7 @@ pub(super) use catalog::{
     add_areas, add_seats, block_seats, create_event, get_event, list_events, unblock_seats,
     update_event,
 };
+pub(super) use checkout::{cancel_order, create_order, get_order, list_orders, refund_order};
 pub(super) use reservation::{
     confirm, extend_hold, get_hold, get_seat_map, hold, release, stream_seat_updates,
 };

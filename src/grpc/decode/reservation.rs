@@ -96,6 +96,7 @@ pub fn confirm(request: &proto::ConfirmRequest) -> Result<ConfirmRequest, Refusa
             hold_id: hold_id?,
             holder_id: holder_id?,
             payment_reference: payment_reference?,
+            order: None,
         })
     })
 }

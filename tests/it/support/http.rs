@@ -39,7 +39,7 @@ pub async fn grpc_web(
     send(addr, "POST", &format!("/holdfast.v1.{method}"), &all, &frame).await
 }
 
-async fn send(
+pub async fn send(
     addr: SocketAddr,
     verb: &str,
     path: &str,

@@ -7,6 +7,7 @@ pub mod model;
 pub mod redis_fleet;
 mod stage;
 mod stores;
+pub mod vnpay;
 mod watcher;
 
 pub use errors::{code_and_reason, refusal};

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use holdfast::{
     app::App,
-    config::{self, Doors},
+    config::{self, Doors, Payments},
     proto::{
         self, catalog_service_client::CatalogServiceClient,
+        checkout_service_client::CheckoutServiceClient,
         reservation_service_client::ReservationServiceClient,
     },
 };
@@ -20,12 +21,13 @@ pub struct Server {
     pub app: App,
     pub reservations: ReservationServiceClient<Channel>,
     pub catalog: CatalogServiceClient<Channel>,
+    pub checkout: CheckoutServiceClient<Channel>,
 }
 
 impl Server {
     pub async fn start(stores: &Stores) -> Self {
         let any = "127.0.0.1:0".parse().unwrap();
-        let doors = Doors { grpc_addr: any, http_addr: any };
+        let doors = Doors { grpc_addr: any, http_addr: any, payments: Payments::default() };
         Self::start_on(&doors, &stores.settings()).await
     }
 
@@ -37,7 +39,9 @@ impl Server {
         Self {
             app,
             reservations: ReservationServiceClient::new(channel.clone()),
-            catalog: CatalogServiceClient::new(channel).max_decoding_message_size(64 * 1024 * 1024),
+            catalog: CatalogServiceClient::new(channel.clone())
+                .max_decoding_message_size(64 * 1024 * 1024),
+            checkout: CheckoutServiceClient::new(channel),
         }
     }
 
@@ -91,6 +95,52 @@ impl Server {
         };
         let answer = self.reservations.clone().confirm(request).await?;
         Ok(answer.into_inner().order.unwrap())
+    }
+
+    /// An order of a hold, to be paid by Confirm.
+    pub async fn create_order(
+        &self,
+        hold: &proto::Hold,
+    ) -> Result<proto::CreateOrderResponse, Status> {
+        let request = proto::CreateOrderRequest {
+            event_id: hold.event_id.clone(),
+            hold_id: hold.hold_id.clone(),
+            holder_id: hold.holder_id.clone(),
+            ..proto::CreateOrderRequest::default()
+        };
+        Ok(self.checkout.clone().create_order(request).await?.into_inner())
+    }
+
+    pub async fn get_order(&self, order_id: &str) -> Result<proto::GetOrderResponse, Status> {
+        let request = proto::GetOrderRequest { order_id: order_id.into() };
+        Ok(self.checkout.clone().get_order(request).await?.into_inner())
+    }
+
+    pub async fn cancel_order(&self, order_id: &str) -> Result<proto::Order, Status> {
+        let request = proto::CancelOrderRequest {
+            order_id: order_id.into(),
+            actor: "ann".into(),
+            reason: "changed my mind".into(),
+        };
+        let answer = self.checkout.clone().cancel_order(request).await?;
+        Ok(answer.into_inner().order.unwrap())
+    }
+
+    /// Gives back these tickets of an order, or all of it.
+    pub async fn refund_order(
+        &self,
+        order_id: &str,
+        refund_id: &str,
+        ticket_ids: &[&str],
+    ) -> Result<proto::RefundOrderResponse, Status> {
+        let request = proto::RefundOrderRequest {
+            order_id: order_id.into(),
+            refund_id: refund_id.into(),
+            ticket_ids: ticket_ids.iter().map(ToString::to_string).collect(),
+            actor: "desk".into(),
+            reason: "ill".into(),
+        };
+        Ok(self.checkout.clone().refund_order(request).await?.into_inner())
     }
 
     pub async fn get_hold(&self, event_id: &str, hold_id: &str) -> Result<proto::Hold, Status> {

@@ -1,0 +1,136 @@
+//! Orders whose time is up: paid after all, or cancelled, their places on sale again.
+
+use std::{collections::HashMap, sync::Arc};
+
+use futures_util::{StreamExt, stream};
+use time::OffsetDateTime;
+
+use super::{Error, Flows};
+use crate::{
+    domain::{EventId, Outcome, Payment, PaymentState, Unsold},
+    failpoint::failpoint,
+    ledger::StaleOrder,
+    limits::{MAX_EPOCH_ATTEMPTS, PAYMENT_ASKED_FOR, PROVIDER_CALLS_AT_ONCE, STALE_ORDERS_AT_ONCE},
+    payments::{Notice, Standing},
+};
+
+impl Flows {
+    /// Sees to all orders whose time is up; answers how many it cancelled.
+    ///
+    /// # Errors
+    /// The first trouble with some; the others were seen to all the same.
+    pub async fn cancel_stale_orders(self: &Arc<Self>) -> Result<usize, Error> {
+        let (mut cancelled, mut done) = (0, Ok(()));
+        loop {
+            // 1. Each order is one server's for a while.
+            let claimed = self.ledger.claim_stale_orders().await?;
+            let full = i64::try_from(claimed.len()).is_ok_and(|n| n >= STALE_ORDERS_AT_ONCE);
+            failpoint!("stale:claimed");
+            // 2. A provider may have money that it has not told us of. Where it has no
+            //    answer, the order waits for the next run.
+            let asked = stream::iter(claimed)
+                .map(async |order| (self.is_unpaid(&order).await, order))
+                .buffer_unordered(PROVIDER_CALLS_AT_ONCE)
+                .collect::<Vec<_>>();
+            let mut by_event: HashMap<EventId, Vec<StaleOrder>> = HashMap::new();
+            for (is_unpaid, order) in asked.await {
+                match is_unpaid {
+                    Ok(true) => by_event.entry(order.event_id.clone()).or_default().push(order),
+                    Ok(false) => {}
+                    Err(error) => done = done.and(Err(error)),
+                }
+            }
+            // 3. The others end, with their holds.
+            for (event_id, orders) in by_event {
+                match self.cancel_stale(&event_id, &orders).await {
+                    Ok(count) => cancelled += count,
+                    Err(error) => done = done.and(Err(error)),
+                }
+            }
+            if !full {
+                return done.map(|()| cancelled);
+            }
+        }
+    }
+
+    /// Whether no provider has money for an order, as far as they can tell by now.
+    async fn is_unpaid(self: &Arc<Self>, order: &StaleOrder) -> Result<bool, Error> {
+        let payments = self.ledger.payments_of_order(order.order_id).await?;
+        let mut is_unpaid = true;
+        for payment in payments {
+            is_unpaid &= match payment.state {
+                PaymentState::Begun => self.is_payment_unpaid(order, &payment).await?,
+                PaymentState::Failed => true,
+                // Its settling is under way.
+                PaymentState::Paid => payment.settlement.is_some(),
+            };
+        }
+        Ok(is_unpaid)
+    }
+
+    async fn is_payment_unpaid(
+        self: &Arc<Self>,
+        order: &StaleOrder,
+        payment: &Payment,
+    ) -> Result<bool, Error> {
+        let Some(provider) = self.providers.get(&payment.provider) else {
+            tracing::error!(provider = payment.provider, "an order's provider is not set up");
+            return Ok(self.has_waited_enough(order));
+        };
+        match provider.query(payment).await {
+            Ok(standing @ (Standing::Paid { .. } | Standing::Failed { .. })) => {
+                let is_paid = matches!(standing, Standing::Paid { .. });
+                let notice = Notice { payment_id: Some(payment.payment_id), standing };
+                let answer = Box::pin(self.take_callback(&*provider, notice)).await?;
+                let order_id = order.order_id;
+                tracing::info!(%order_id, is_paid, ?answer, "a provider was asked");
+                Ok(!is_paid)
+            }
+            // Nobody has paid in time; who still does is late.
+            Ok(Standing::Open | Standing::Unknown) => Ok(true),
+            Err(error) => {
+                tracing::warn!(order_id = %order.order_id, %error, "a provider has no answer");
+                Ok(self.has_waited_enough(order))
+            }
+        }
+    }
+
+    /// Whether an order has waited for its provider so long that it ends without its
+    /// answer. Money that still comes is late.
+    #[expect(clippy::unused_self, reason = "reads as one of the steps")]
+    fn has_waited_enough(&self, order: &StaleOrder) -> bool {
+        order.price_expire_time + PAYMENT_ASKED_FOR < OffsetDateTime::now_utc()
+    }
+
+    async fn cancel_stale(
+        self: &Arc<Self>,
+        event_id: &EventId,
+        orders: &[StaleOrder],
+    ) -> Result<usize, Error> {
+        let hold_ids: Vec<_> = orders.iter().map(|order| order.hold_id).collect();
+        for _ in 0..MAX_EPOCH_ATTEMPTS {
+            // The outcome first: a payment that is under way is either before it, and
+            // its order is paid, or after it, and is late.
+            let event = self.event(event_id).await?;
+            let expired = Unsold::Expired;
+            let settled = self.ledger.settle(event_id, event.epoch, &hold_ids, expired).await?;
+            let Some(settled) = settled else {
+                self.event_anew(event_id).await?;
+                continue;
+            };
+            failpoint!("stale:settled");
+            // Redis frees what is left of them. Where it is not told, the holds run out
+            // there, and the sweep finds them ended.
+            if !self.finish(event_id, event.epoch, &settled.ended).await? {
+                tracing::debug!(%event_id, "Redis is told by whoever builds the event anew");
+            }
+            let sold =
+                |ended: &&crate::domain::Ended| matches!(ended.outcome, Outcome::Confirmed(_));
+            let sold: Vec<_> = settled.ended.iter().filter(sold).map(|e| e.hold_id).collect();
+            let unsold = orders.iter().filter(|order| !sold.contains(&order.hold_id));
+            let unsold: Vec<_> = unsold.map(|order| order.order_id).collect();
+            return Ok(self.ledger.cancel_stale_orders(&unsold).await?);
+        }
+        Err(Error::unsettled())
+    }
+}
