@@ -158,7 +158,7 @@ ALTER TABLE outbox
 -- its commit, so that who reads by number never misses one that committed late.
 CREATE TABLE order_events (
     order_event_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    sequence       bigint CONSTRAINT order_events_sequence_key UNIQUE,
+    sequence       bigint,
     kind           text NOT NULL CHECK (kind IN ('HOLDS_EXPIRED', 'ORDER_CREATED', 'ORDER_PAID',
         'ORDER_CANCELLED', 'ORDER_REFUND_DUE', 'ORDER_REFUNDED')),
     event_id       text NOT NULL,
@@ -170,4 +170,7 @@ CREATE TABLE order_events (
     CHECK (num_nonnulls(order_id, hold_ids) = 1)
 );
 
+-- Partial both: a sale has one of them to write.
+CREATE UNIQUE INDEX order_events_sequence_key ON order_events (sequence)
+    WHERE sequence IS NOT NULL;
 CREATE INDEX order_events_unnumbered ON order_events (order_event_id) WHERE sequence IS NULL;

@@ -1,6 +1,10 @@
 //! Every bound of the program, with its unit in its name. What the contract
 //! in `proto/` promises is here under the same number; a test compares them.
 
+mod checkout;
+
+pub use checkout::*;
+
 use std::{
     ops::{Range, RangeInclusive},
     time::Duration,
@@ -16,16 +20,6 @@ pub const MAX_PAYMENT_REFERENCE_CHARS: usize = 128;
 pub const MAX_PRICE_UNITS: i64 = 1_000_000_000;
 /// Characters of a name that people read.
 pub const MAX_NAME_CHARS: usize = 200;
-/// Characters of a URL.
-pub const MAX_URL_CHARS: usize = 1_000;
-/// Characters of an e-mail address (RFC 5321, 4.5.3.1).
-pub const MAX_EMAIL_CHARS: usize = 254;
-/// Characters of a language tag.
-pub const MAX_LANGUAGE_CHARS: usize = 35;
-/// Characters of why somebody cancels, or gives back.
-pub const MAX_REASON_CHARS: usize = 200;
-/// Orders of one page.
-pub const MAX_ORDERS_PAGE: u32 = 200;
 /// Characters of a city's name.
 pub const MAX_CITY_CHARS: usize = 100;
 /// The longest that any event lets a hold live.
@@ -184,31 +178,6 @@ pub const CONFIRMING_GRACE: Duration = Duration::from_secs(2);
 pub const JOURNAL_BATCH: usize = 500;
 /// Log entries kept for readers that resume, at least.
 pub const LOG_KEPT_ENTRIES: u64 = 20_000;
-/// Bytes of a payment provider's callback.
-pub const MAX_CALLBACK_BYTES: usize = 16 * 1024;
-/// How long whoever sees to an order whose time is up has it. A provider that has no
-/// answer is asked again after it.
-pub const ORDER_LEASE: Duration = Duration::from_secs(30);
-/// Orders whose time is up that one claim takes.
-pub const STALE_ORDERS_AT_ONCE: i64 = 500;
-/// How long after its time an order still waits for a provider that has no answer.
-pub const PAYMENT_ASKED_FOR: Duration = Duration::from_secs(24 * 3_600);
-/// Providers' answers that one server waits for at the same time.
-pub const PROVIDER_CALLS_AT_ONCE: usize = 16;
-/// How long whoever learned of a payment has it to settle it.
-pub const SETTLE_LEASE: Duration = Duration::from_secs(15);
-/// Payments that one claim takes to settle.
-pub const PAYMENTS_SETTLED_AT_ONCE: i64 = 100;
-/// How long the places of a late payment are held until it has paid for them.
-pub const LATE_HOLD_TTL: Duration = Duration::from_secs(600);
-/// How long whoever asks a provider to give money back has the refund.
-pub const REFUND_LEASE: Duration = Duration::from_secs(60);
-/// Refunds that one claim takes.
-pub const REFUNDS_AT_ONCE: i64 = 50;
-/// The first wait before a provider is asked again to give money back; it doubles.
-pub const REFUND_FIRST_WAIT: Duration = Duration::from_secs(5);
-/// The longest such wait.
-pub const REFUND_LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 /// How long an outbox row is left to the call that wrote it.
 pub const OUTBOX_LEASE: Duration = Duration::from_secs(5);
 /// Outbox rows that one claim takes.

@@ -196,11 +196,11 @@ fn statement(tag: usize) -> String {
 }
 
 /// What is usual, on the same tables; and, if told so, what the statement does
-/// besides: the fence, and the journal of the hold.
-fn transaction(tag: usize, with_fence_and_journal: bool) -> String {
+/// besides: the fence, the journal of the hold, and what downstream is told.
+fn transaction(tag: usize, with_all: bool) -> String {
     let (hold_id, order_id, ticket_id) = (uuid(1, tag), uuid(2, tag), uuid(3, tag));
     let payment = payment(tag);
-    let (fence, journal) = match with_fence_and_journal {
+    let (fence, journal) = match with_all {
         false => (String::new(), String::new()),
         true => (
             format!("SELECT FROM events WHERE event_id = {EVENT} AND epoch = 1 FOR SHARE;"),
@@ -211,7 +211,9 @@ fn transaction(tag: usize, with_fence_and_journal: bool) -> String {
                 VALUES ({hold_id}, {EVENT}, 'ann', '0123456789abcdef', to_timestamp(1800000000),
                     to_timestamp(1800000900), ARRAY[:seat::int], '{{}}', '{{}}', '{{}}', 1, 1)
                 ON CONFLICT (event_id, hold_id) DO UPDATE SET expire_time = excluded.expire_time
-                WHERE (holds.epoch, holds.seq) < (excluded.epoch, excluded.seq);"
+                WHERE (holds.epoch, holds.seq) < (excluded.epoch, excluded.seq);
+                INSERT INTO order_events (kind, event_id, order_id)
+                VALUES ('ORDER_PAID', {EVENT}, {order_id});"
             ),
         ),
     };

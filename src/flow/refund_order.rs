@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Error, Flows};
 use crate::{
-    domain::{Epoch, EventId, HoldId, Order, OrderState, Refund, RefundRequest, Settlement},
+    domain::{Epoch, EventId, HoldId, Order, OrderState, Refund, RefundRequest},
     failpoint::failpoint,
     holds::{Reply, ReturnArgs},
     ledger::Refunded,
@@ -25,18 +25,11 @@ impl Flows {
         for payment in self.ledger.payments_of_order(order.order_id).await? {
             Box::pin(self.settle_payment(&payment)).await?;
         }
-        let payments = self.ledger.payments_of_order(order.order_id).await?;
-        let is_ours = |settlement| settlement == Some(Settlement::Order);
-        // Money that no provider has passed on is given back by whoever asks.
-        let is_done = match order.state {
-            OrderState::RefundDue => payments.iter().all(|payment| payment.settlement.is_none()),
-            _ => !payments.iter().any(|payment| is_ours(payment.settlement)),
-        };
         for attempt in 0..MAX_EPOCH_ATTEMPTS {
             // 2. Redis knows of the sale before it hears that the places came back.
             let epoch = self.tell_of_sale(&order).await.map_err(|error| error.after(attempt))?;
             // 3. One transaction: tickets, money, who wanted it and why.
-            let refunded = self.ledger.refund_order(&order, epoch, &request, is_done).await;
+            let refunded = self.ledger.refund_order(&order, epoch, &request).await;
             match refunded.map_err(|error| Error::from(error).after(attempt))? {
                 Refunded::Fenced => {
                     self.event_anew(&order.event_id).await?;

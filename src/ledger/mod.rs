@@ -19,6 +19,7 @@ mod orders;
 mod outbox;
 mod outcomes;
 mod payments;
+mod refund_order;
 mod refunds;
 mod seats;
 mod server;
@@ -34,7 +35,8 @@ pub use journal::{JournalBatch, Journaled, JournaledHold};
 pub use outbox::{Task, TaskKind};
 pub use outcomes::Settled;
 pub use payments::Unsellable;
-pub use refunds::{Refunded, Returned};
+pub use refund_order::Refunded;
+pub use refunds::Returned;
 pub use session::{RebuildLock, Settings};
 
 use std::sync::Arc;

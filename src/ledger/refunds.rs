@@ -6,25 +6,14 @@ use uuid::Uuid;
 
 use super::{
     Error, Ledger,
-    columns::{parse, to_i64, to_u32},
-    session::{Params, Tx},
+    columns::{parse, to_u32},
+    session::Tx,
 };
 use crate::domain::{
-    AreaIndex, AreaUnits, Currency, Epoch, EventId, HoldId, HolderId, Money, Order, OrderId,
-    OrderState, PaymentId, Refund, RefundId, RefundRequest, RefundState, Refusal, SeatIndex,
-    TicketId,
+    AreaIndex, AreaUnits, Currency, HoldId, HolderId, Money, OrderId, OrderState, PaymentId,
+    Refund, RefundId, RefundState, Refusal, SeatIndex,
 };
-use crate::limits::{OUTBOX_LEASE, REFUND_LEASE, REFUNDS_AT_ONCE};
-
-/// What became of it.
-#[derive(Debug)]
-pub enum Refunded {
-    /// Noted, or noted before by the same request; by this outbox row Redis hears of
-    /// the places that came back by this id.
-    Noted { returned: Option<(i64, Uuid)> },
-    /// The event is not in this epoch any more.
-    Fenced,
-}
+use crate::limits::{REFUND_LEASE, REFUNDS_AT_ONCE};
 
 /// Places of a refund, which Redis is to be told of once.
 #[derive(Debug)]
@@ -45,53 +34,6 @@ macro_rules! refund_columns {
 }
 
 impl Ledger {
-    /// Notes a refund of an order, which is in its event's `epoch`: tickets void,
-    /// places back, money to be given back. `is_done`: whoever asks has given it back.
-    ///
-    /// # Errors
-    /// [`Refusal::OrderNotFound`], [`Refusal::RefundIdReused`],
-    /// [`Refusal::TicketNotFound`], [`Refusal::OrderState`].
-    pub async fn refund_order(
-        &self,
-        order: &Order,
-        epoch: Epoch,
-        request: &RefundRequest,
-        is_done: bool,
-    ) -> Result<Refunded, Error> {
-        self.run_tx(|tx| {
-            async move {
-                // 1. Whatever has a part in it is locked in the order of a sale's locks.
-                if !fence_in_tx(tx, &order.event_id, epoch).await? {
-                    return Ok(Refunded::Fenced);
-                }
-                let state = lock_in_tx(tx, order.order_id).await?;
-                if let Some(before) = before_in_tx(tx, request.refund_id).await? {
-                    return match before.as_deref() == Some(request.fingerprint.as_str()) {
-                        true => Ok(Refunded::Noted { returned: None }),
-                        false => Err(Refusal::RefundIdReused(request.refund_id).into()),
-                    };
-                }
-                // 2. Money that came too late is due as it is; else tickets say how much.
-                let state_after = if is_done { "DONE" } else { "ASKED" };
-                let returned = match state {
-                    OrderState::RefundDue if due_in_tx(tx, request, state_after).await? => None,
-                    OrderState::Paid => {
-                        Some(void_in_tx(tx, order, epoch, request, state_after).await?)
-                    }
-                    state => {
-                        let order_id = order.order_id;
-                        return Err(Refusal::OrderState { order_id, state }.into());
-                    }
-                };
-                audit_in_tx(tx, request).await?;
-                end_in_tx(tx, order.order_id, returned.is_some()).await?;
-                Ok(Refunded::Noted { returned })
-            }
-            .scope_boxed()
-        })
-        .await
-    }
-
     /// A refund.
     pub async fn find_refund(&self, refund_id: RefundId) -> Result<Option<Refund>, Error> {
         const SQL: &str = concat!(
@@ -209,13 +151,7 @@ impl Ledger {
     }
 }
 
-async fn fence_in_tx(tx: &Tx<'_>, event_id: &EventId, epoch: Epoch) -> Result<bool, Error> {
-    const SQL: &str = "-- refund_order: fence
-        SELECT FROM events WHERE event_id = $1 AND epoch = $2 FOR SHARE";
-    Ok(tx.query_opt(SQL, &[&event_id.as_str(), &to_i64(epoch.0)]).await?.is_some())
-}
-
-async fn lock_in_tx(tx: &Tx<'_>, order_id: OrderId) -> Result<OrderState, Error> {
+pub(super) async fn lock_in_tx(tx: &Tx<'_>, order_id: OrderId) -> Result<OrderState, Error> {
     const SQL: &str = "-- refund: lock
         SELECT state FROM orders WHERE order_id = $1 FOR UPDATE";
     let row = tx.query_opt(SQL, &[&order_id.0]).await?;
@@ -223,122 +159,13 @@ async fn lock_in_tx(tx: &Tx<'_>, order_id: OrderId) -> Result<OrderState, Error>
     OrderState::from_name(row.get(0)).ok_or_else(|| Error::corrupt("order state"))
 }
 
-/// The fingerprint of the request that made this refund, if there is one.
-async fn before_in_tx(tx: &Tx<'_>, refund_id: RefundId) -> Result<Option<Option<String>>, Error> {
-    const SQL: &str = "-- refund_order: before
-        SELECT fingerprint FROM refunds WHERE refund_id = $1";
-    Ok(tx.query_opt(SQL, &[&refund_id.0]).await?.map(|row| row.get(0)))
-}
-
-/// Asks for the first refund that is due, or was refused before, under the caller's id.
-async fn due_in_tx(tx: &Tx<'_>, request: &RefundRequest, state: &str) -> Result<bool, Error> {
-    const SQL: &str = "-- refund_order: due
-        UPDATE refunds SET refund_id = $2, state = $3, actor = $4, fingerprint = $5,
-            next_time = now(), end_time = CASE $3 WHEN 'DONE' THEN now() END
-        WHERE refund_id = (SELECT refund_id FROM refunds
-            WHERE order_id = $1 AND state IN ('DUE', 'FAILED') ORDER BY create_time LIMIT 1)
-        RETURNING refund_id";
-    let params: Params<'_> =
-        &[&request.order_id.0, &request.refund_id.0, &state, &request.actor, &request.fingerprint];
-    Ok(tx.query_opt(SQL, params).await?.is_some())
-}
-
-/// Notes what is to be given back for tickets; answers the amount.
-async fn note_in_tx(
-    tx: &Tx<'_>,
-    request: &RefundRequest,
-    ticket_ids: &[Uuid],
-    state: &str,
-) -> Result<i64, Error> {
-    const SQL: &str = "-- refund_order
-        INSERT INTO refunds (refund_id, order_id, payment_id, amount_micros, state, reason, actor,
-            fingerprint, end_time)
-        SELECT $1, $2, (SELECT payment_id FROM payments
-                WHERE order_id = $2 AND settlement = 'ORDER' ORDER BY payment_id LIMIT 1),
-            coalesce(sum(price_micros), 0), $4, $5, $6, $7, CASE $4 WHEN 'DONE' THEN now() END
-        FROM tickets WHERE order_id = $2
-            AND (cardinality($3::uuid[]) = 0 OR ticket_id = ANY($3))
-        RETURNING amount_micros";
-    let params: Params<'_> = &[
-        &request.refund_id.0,
-        &request.order_id.0,
-        &ticket_ids,
-        &state,
-        &request.reason,
-        &request.actor,
-        &request.fingerprint,
-    ];
-    Ok(tx.query(SQL, params).await?[0].get(0))
-}
-
-/// Voids tickets and gives their places back; answers the outbox row by which Redis
-/// hears of it, and the id by which they come back.
-async fn void_in_tx(
-    tx: &Tx<'_>,
-    order: &Order,
-    epoch: Epoch,
-    request: &RefundRequest,
-    state: &str,
-) -> Result<(i64, Uuid), Error> {
-    const SQL: &str = "-- refund_order: void
-        WITH void AS (
-            DELETE FROM tickets WHERE order_id = $2
-                AND (cardinality($3::uuid[]) = 0 OR ticket_id = ANY($3))
-            RETURNING ticket_id, order_id, event_id, seat_index, area_index, price_micros
-        ), moved AS (
-            INSERT INTO void_tickets (ticket_id, order_id, event_id, seat_index, area_index,
-                price_micros, refund_id, return_id)
-            SELECT ticket_id, order_id, event_id, seat_index, area_index, price_micros, $1, $4
-            FROM void RETURNING ticket_id
-        ), back AS (
-            SELECT event_id, area_index, count(*)::int AS quantity FROM void
-            WHERE area_index IS NOT NULL GROUP BY event_id, area_index
-        ), locked AS MATERIALIZED (
-            SELECT event_id, area_index, quantity FROM back JOIN areas USING (event_id, area_index)
-            ORDER BY area_index FOR NO KEY UPDATE OF areas
-        ), counted AS (
-            UPDATE areas SET sold = sold - locked.quantity FROM locked
-            WHERE areas.event_id = locked.event_id AND areas.area_index = locked.area_index
-        ), marked AS (
-            UPDATE orders SET refunded_micros = refunded_micros + $5 WHERE order_id = $2
-        ), noted AS (
-            INSERT INTO outbox (kind, event_id, return_id, epoch, lease_until)
-            VALUES ('returned', $6, $4, $7, now() + $8 * interval '1 second')
-            RETURNING outbox_id
-        )
-        SELECT outbox_id, ARRAY(SELECT ticket_id FROM moved) FROM noted";
-    let ticket_ids: Vec<Uuid> = request.ticket_ids.iter().map(|id| id.0).collect();
-    let amount = note_in_tx(tx, request, &ticket_ids, state).await?;
-    let (return_id, epoch, lease) = (Uuid::now_v7(), to_i64(epoch.0), OUTBOX_LEASE.as_secs_f64());
-    let params: Params<'_> = &[
-        &request.refund_id.0,
-        &order.order_id.0,
-        &ticket_ids,
-        &return_id,
-        &amount,
-        &order.event_id.as_str(),
-        &epoch,
-        &lease,
-    ];
-    let rows = tx.query(SQL, params).await?;
-    let moved: Vec<Uuid> = rows[0].get(1);
-    let missing = |id: &&TicketId| !moved.contains(&id.0);
-    let missing: Vec<TicketId> = request.ticket_ids.iter().filter(missing).copied().collect();
-    if !missing.is_empty() {
-        return Err(Refusal::TicketNotFound(missing).into());
-    }
-    Ok((rows[0].get(0), return_id))
-}
-
-async fn audit_in_tx(tx: &Tx<'_>, request: &RefundRequest) -> Result<(), Error> {
-    const SQL: &str = "-- refund_order: audit
-        INSERT INTO order_audit (order_id, action, actor, reason) VALUES ($1, 'refund', $2, $3)";
-    tx.query(SQL, &[&request.order_id.0, &request.actor, &request.reason]).await.map(|_| ())
-}
-
 /// What the order is at now that a refund began or ended, and what is told of it: an
 /// order without tickets is `REFUND_DUE` until all of its refunds are DONE.
-async fn end_in_tx(tx: &Tx<'_>, order_id: OrderId, has_void_tickets: bool) -> Result<(), Error> {
+pub(super) async fn end_in_tx(
+    tx: &Tx<'_>,
+    order_id: OrderId,
+    has_void_tickets: bool,
+) -> Result<(), Error> {
     const SQL: &str = "-- refund: end
         WITH standing AS (
             SELECT o.order_id, o.state, CASE

@@ -56,3 +56,4 @@ mod stream_seat_updates;
 mod tidy;
 mod update_event;
 mod vnpay;
+mod vnpay_orders;
