@@ -31,6 +31,10 @@ pub mod payments;
 
 pub mod feed;
 
+pub mod mail;
+
+pub mod webhooks;
+
 pub mod jobs;
 
 pub mod audit;

@@ -136,6 +136,8 @@ uuid_id! {
     RefundId;
     /// A ticket.
     TicketId;
+    /// A URL that is told of order events.
+    WebhookId;
 }
 
 #[cfg(test)]

@@ -9,8 +9,10 @@ mod chart;
 mod event;
 mod hold;
 mod ids;
+mod letter;
 mod money;
 mod order;
+mod order_event;
 mod payment;
 mod position;
 mod refusal;
@@ -23,10 +25,14 @@ pub use hold::{
 };
 pub use ids::{
     AreaId, EventId, HoldId, HolderId, IdError, OrderId, PaymentId, PaymentReference,
-    PriceCategoryId, RefundId, RowId, SeatId, SectionId, TicketId,
+    PriceCategoryId, RefundId, RowId, SeatId, SectionId, TicketId, WebhookId,
 };
+pub use letter::{Letter, LetterKind, Seating};
 pub use money::{Currency, Micros, Money};
 pub use order::{Buyer, Checkout, Order, OrderFilter, OrderItem, OrderState, Place, Ticket};
+pub use order_event::{
+    DeadLetter, OrderEvent, OrderEventKind, Target, Undelivered, Wanted, Webhook,
+};
 pub use payment::{Payment, PaymentState, Refund, RefundRequest, RefundState, Settlement};
 pub use position::{Epoch, Position, TokenError};
 pub use refusal::{FieldViolation, Refusal, Shortage, UnitLimit};

@@ -4,8 +4,9 @@ use std::fmt::{self, Display};
 
 use super::{
     AreaId, EventId, EventState, HoldId, OrderId, OrderState, PaymentReference, RefundId, SeatId,
-    SeatStatus, TicketId,
+    SeatStatus, TicketId, WebhookId,
 };
+use crate::limits::MAX_WEBHOOKS;
 
 /// A field that cannot be taken as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +63,8 @@ pub enum Refusal {
     OrderNotFound(OrderId),
     #[error("the order has no valid ticket {}", list(.0))]
     TicketNotFound(Vec<TicketId>),
+    #[error("there is no webhook {0}")]
+    WebhookNotFound(WebhookId),
 
     #[error("event {0} exists, made with other content")]
     EventIdReused(EventId),
@@ -106,6 +109,9 @@ pub enum Refusal {
         used: u32,
         asked: u32,
     },
+
+    #[error("there are {MAX_WEBHOOKS} webhooks already")]
+    TooManyWebhooks,
 
     #[error("not available: {}", list(.0.iter().map(|(id, _)| id)))]
     SeatUnavailable(Vec<(SeatId, SeatStatus)>),
