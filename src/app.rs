@@ -13,9 +13,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{Doors, Stores},
+    config::{Doors, Mail, Stores},
     feed::Feeds,
-    flow::Flows,
+    flow::{Couriers, Flows},
     grpc::{self, Serving},
     health::{Health, Report},
     holds::Holds,
@@ -23,8 +23,10 @@ use crate::{
     jobs::Jobs,
     ledger::{self, Ledger},
     limits::{DRAIN_TIMEOUT, HEALTH_PERIOD, METRICS_FOLD_PERIOD},
+    mail::{self, Mailer},
     payments::{Providers, VnpaySettings},
     telemetry,
+    webhooks::Caller,
 };
 
 /// A server that runs.
@@ -69,7 +71,8 @@ impl App {
         tracing::info!(by = ?providers.names().collect::<Vec<_>>(), "orders can be paid");
         let feeds = Arc::new(Feeds::new(holds.clone()));
         let ledger = Arc::new(ledger);
-        let flows = Flows::new(holds, ledger.clone(), feeds.clone(), providers.clone());
+        let couriers = Couriers::new(mailer(&doors.mail)?, Caller::new()?);
+        let flows = Flows::new(holds, ledger.clone(), feeds.clone(), providers.clone(), couriers);
         let health = Arc::new(Health::default());
         let jobs = Jobs::start(&flows, health.clone());
         // 3. The doors, once what they lead to is there.
@@ -79,6 +82,7 @@ impl App {
         let (http_listener, http_addr) = listen(doors.http_addr, "HOLDFAST_HTTP_ADDR").await?;
         tokio::spawn(fold_metrics(stop.clone()));
         tokio::spawn(watch_stores(flows.clone(), health.clone(), stop.clone()));
+        tokio::spawn(flows.clone().tell_at_once(stop.clone()));
         tokio::spawn(tell_health(health.clone(), serving.clone(), stop.clone()));
         let (door_flows, door_serving, until) = (flows.clone(), serving.clone(), drain.clone());
         let grpc = tokio::spawn(async move {
@@ -137,6 +141,7 @@ impl App {
         if ended.await.is_err() {
             tracing::warn!("jobs, or connections of probes, were left");
         }
+        self.flows.end_deliveries(DRAIN_TIMEOUT / 3).await;
         // 4. The stores.
         self.ledger.close();
     }
@@ -154,7 +159,8 @@ pub async fn connect(stores: &Stores) -> anyhow::Result<Arc<Flows>> {
     ledger.check_schema().await?;
     let feeds = Arc::new(Feeds::new(holds.clone()));
     let providers = Arc::new(Providers::new(None)?);
-    Ok(Flows::new(holds, Arc::new(ledger), feeds, providers))
+    let couriers = Couriers::new(None, Caller::new()?);
+    Ok(Flows::new(holds, Arc::new(ledger), feeds, providers, couriers))
 }
 
 /// Through whom orders can be paid.
@@ -179,6 +185,17 @@ pub fn providers(doors: &Doors) -> anyhow::Result<Providers> {
         }),
     };
     Ok(Providers::new(vnpay.as_ref())?)
+}
+
+/// The way to the mail server, where there is one.
+fn mailer(mail: &Mail) -> anyhow::Result<Option<Mailer>> {
+    let (Some(url), Some(from)) = (&mail.smtp_url, &mail.mail_from) else {
+        tracing::info!("no mail is sent: HOLDFAST_SMTP_URL is not given");
+        return Ok(None);
+    };
+    let (url, from) = (url.clone(), from.clone());
+    let settings = mail::Settings { url, from, utc_offset: mail.mail_utc_offset };
+    Ok(Some(Mailer::new(&settings)?))
 }
 
 /// A listener, and where it is.

@@ -1,11 +1,13 @@
 //! Every setting: a flag, and a variable `HOLDFAST_*`.
 
 mod load;
+mod mail;
 mod payments;
 
 pub use load::{
     ConfirmLoad, HoldLoad, Houses, LoadCommon, LoadOptions, SaleLoad, Scenario, StreamLoad,
 };
+pub use mail::Mail;
 pub use payments::Payments;
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -112,6 +114,8 @@ pub struct Doors {
     pub http_addr: SocketAddr,
     #[command(flatten)]
     pub payments: Payments,
+    #[command(flatten)]
+    pub mail: Mail,
 }
 
 /// What to serve on.

@@ -26,6 +26,10 @@ const JOURNALED: &str = "holdfast_journaled_entries_total";
 const REPEATED: &str = "holdfast_outbox_repeated_total";
 const REFUNDS: &str = "holdfast_refunds_open";
 const RECONCILED: &str = "holdfast_reconcile_events_total";
+const DELIVERIES: &str = "holdfast_deliveries_total";
+const DELIVERIES_DUE: &str = "holdfast_deliveries_due";
+const DEAD_LETTERS: &str = "holdfast_dead_letters";
+const UNPUBLISHED: &str = "holdfast_order_events_unpublished";
 /// A counter, not a gauge: each minute another server may compare an event, and
 /// a gauge would stay at what its server last saw. Alert on any increase.
 const DIFFERENCES: &str = "holdfast_reconcile_differences_total";
@@ -91,6 +95,10 @@ fn describe() {
     describe_counter!(RECONCILED, "Events whose stores this server compared in the background");
     describe_counter!(DIFFERENCES, "Differences found by that, by kind; the log names each");
     describe_gauge!(REFUNDS, "Refunds that are not given back yet, by state");
+    describe_counter!(DELIVERIES, "Tries of deliveries, by target and result");
+    describe_gauge!(DELIVERIES_DUE, "Deliveries of all servers that are not made yet, by target");
+    describe_gauge!(DEAD_LETTERS, "Deliveries that are not tried any more, by target");
+    describe_gauge!(UNPUBLISHED, "Order events without a number yet");
     describe_counter!(REPEATED, "Outbox rows that this server did for another, or again");
 }
 
@@ -187,4 +195,23 @@ pub fn open_refunds(state: &'static str, count: i64) {
 /// Notes outbox rows done again.
 pub fn outbox_repeated(rows: usize) {
     counter!(REPEATED).increment(rows as u64);
+}
+
+/// Notes a try of a delivery.
+pub fn delivery(target: &'static str, result: &'static str) {
+    counter!(DELIVERIES, "target" => target, "result" => result).increment(1);
+}
+
+/// Notes how much is on its way to one kind of target, and how much is given up.
+pub fn deliveries(target: &'static str, due: i64, dead: i64) {
+    #[expect(clippy::cast_precision_loss, reason = "exact far beyond what a table holds")]
+    let (due, dead) = (due as f64, dead as f64);
+    gauge!(DELIVERIES_DUE, "target" => target).set(due);
+    gauge!(DEAD_LETTERS, "target" => target).set(dead);
+}
+
+/// Notes order events that have no number yet.
+pub fn unpublished(events: i64) {
+    #[expect(clippy::cast_precision_loss, reason = "exact far beyond what a table holds")]
+    gauge!(UNPUBLISHED).set(events as f64);
 }

@@ -217,7 +217,10 @@ impl Flows {
         loop {
             let error = match self.ledger.confirm(sale.clone()).await {
                 Err(error) if attempt < MAX_CONFIRM_ATTEMPTS => error,
-                result => return result,
+                result => {
+                    self.order_events_written();
+                    return result;
+                }
             };
             let is_worth_it = matches!(&*error, Unknown(_) | GivenUp | Race(_));
             if !is_worth_it || cfg!(feature = "mutant-unfence-after-unknown") {

@@ -12,8 +12,11 @@ mod block_seats;
 mod cancel_order;
 mod cancel_stale_orders;
 mod confirm;
+mod couriers;
 mod create_event;
 mod create_order;
+mod create_webhook;
+mod deliver;
 mod ended;
 mod error;
 mod event;
@@ -30,15 +33,19 @@ mod journal_holds;
 mod list_events;
 mod load_event;
 mod loading;
+mod manage_webhooks;
+mod order_event_tail;
 mod pay_order;
 mod probe;
 mod prune;
+mod publish_order_events;
 mod reconcile;
 mod refund_order;
 mod release;
 mod repair;
 mod repeat_outbox;
 mod settle_payments;
+mod stream_order_events;
 mod stream_seat_updates;
 mod take_callback;
 mod unblock_seats;
@@ -48,12 +55,17 @@ pub use add_seats::AddSeatsRequest;
 pub use audit::{Audit, Audited};
 pub use cancel_order::CancelOrderRequest;
 pub use confirm::ConfirmRequest;
+pub use couriers::Couriers;
 pub use create_order::{CreateOrderRequest, OrderToPay};
+pub use create_webhook::CreateWebhookRequest;
+pub use deliver::message_id;
 pub use error::Error;
 pub use extend_hold::ExtendHoldRequest;
 pub use get_seat_map::{SeatFormat, SeatMapView, Seats};
 pub use hold::HoldRequest;
+pub use manage_webhooks::DeadLetterPaging;
 pub use release::ReleaseRequest;
+pub use stream_order_events::{OrderEventMessage, OrderEventStream};
 pub use stream_seat_updates::{SeatMessage, SeatStream};
 
 use std::{
@@ -78,6 +90,7 @@ pub struct Flows {
     ledger: Arc<Ledger>,
     feeds: Arc<Feeds>,
     providers: Arc<Providers>,
+    couriers: Couriers,
     /// What this server knows of the events that it works on.
     events: Cache<EventId, Arc<LoadedEvent>>,
     loading: Loading,
@@ -95,12 +108,14 @@ impl Flows {
         ledger: Arc<Ledger>,
         feeds: Arc<Feeds>,
         providers: Arc<Providers>,
+        couriers: Couriers,
     ) -> Arc<Self> {
         Arc::new(Self {
             holds,
             ledger,
             feeds,
             providers,
+            couriers,
             events: event::cache(),
             loading: Loading::new(),
             finished: Mutex::default(),

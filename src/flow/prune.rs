@@ -12,6 +12,7 @@ impl Flows {
             done.push(self.prune_event(&event).await);
         }
         self.ledger.forget_outbox().await?;
+        self.ledger.forget_deliveries().await?;
         // One event's trouble does not keep the others waiting.
         done.into_iter().collect()
     }

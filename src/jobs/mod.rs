@@ -5,10 +5,13 @@
 //! firing, health says so and it is started anew.
 
 mod cancel_stale_orders;
+mod deliver;
 mod expire_holds;
 mod give_back;
 mod journal_holds;
+mod measure_deliveries;
 mod prune;
+mod publish_order_events;
 mod reconcile;
 mod repeat_outbox;
 mod scheduler;
@@ -33,13 +36,16 @@ struct Job {
     run: fn(Arc<Flows>) -> BoxFuture<'static, Result<(), Error>>,
 }
 
-const TABLE: [Job; 8] = [
+const TABLE: [Job; 11] = [
     expire_holds::JOB,
     journal_holds::JOB,
     repeat_outbox::JOB,
     cancel_stale_orders::JOB,
     settle_payments::JOB,
     give_back::JOB,
+    publish_order_events::JOB,
+    deliver::JOB,
+    measure_deliveries::JOB,
     prune::JOB,
     reconcile::JOB,
 ];
