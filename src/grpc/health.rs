@@ -7,18 +7,22 @@ use tonic_health::{
     server::{HealthReporter, HealthService},
 };
 
-use super::{catalog::Catalog, checkout::Checkout, reservation::Reservations};
+use super::{
+    catalog::Catalog, checkout::Checkout, order_events::OrderEvents, reservation::Reservations,
+};
 use crate::proto::{
     catalog_service_server::CatalogServiceServer, checkout_service_server::CheckoutServiceServer,
+    order_event_service_server::OrderEventServiceServer,
     reservation_service_server::ReservationServiceServer,
 };
 
 /// The server as a whole, by the empty name, and its services.
-const SERVICES: [&str; 4] = [
+const SERVICES: [&str; 5] = [
     "",
     ReservationServiceServer::<Reservations>::NAME,
     CatalogServiceServer::<Catalog>::NAME,
     CheckoutServiceServer::<Checkout>::NAME,
+    OrderEventServiceServer::<OrderEvents>::NAME,
 ];
 
 /// What the health service says.

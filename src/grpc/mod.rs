@@ -10,6 +10,7 @@ mod encode;
 mod frames;
 mod health;
 mod layers;
+mod order_events;
 mod page_token;
 mod reservation;
 mod server;
@@ -34,6 +35,7 @@ use crate::{
     proto::{
         FILE_DESCRIPTOR_SET, catalog_service_server::CatalogServiceServer,
         checkout_service_server::CheckoutServiceServer,
+        order_event_service_server::OrderEventServiceServer,
         reservation_service_server::ReservationServiceServer,
     },
 };
@@ -41,6 +43,7 @@ use catalog::Catalog;
 use checkout::Checkout;
 use door::Door;
 use layers::Around;
+use order_events::OrderEvents;
 use reservation::Reservations;
 
 /// Serves until `drain`, then until all calls in flight have ended.
@@ -54,7 +57,11 @@ pub async fn serve(
     let reservations = ReservationServiceServer::new(reservations)
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(MAX_RESERVATION_REQUEST_BYTES);
-    let all = Around(routes(reservations.clone(), flows, serving));
+    let order_events = OrderEvents { flows: flows.clone(), drain: drain.clone() };
+    let order_events = OrderEventServiceServer::new(order_events)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(MAX_RESERVATION_REQUEST_BYTES);
+    let all = Around(routes(reservations.clone(), order_events, flows, serving));
     let all = ServiceBuilder::new().layer(cors()).layer(GrpcWebLayer::new()).service(all);
     let door = Door { reservations: Around(reservations), all };
     server::serve(listener, Arc::new(door), drain).await;
@@ -62,12 +69,14 @@ pub async fn serve(
 
 fn routes(
     reservations: ReservationServiceServer<Reservations>,
+    order_events: OrderEventServiceServer<OrderEvents>,
     flows: Arc<Flows>,
     serving: &Serving,
 ) -> Routes {
     let mut routes = Routes::builder();
     routes
         .add_service(reservations)
+        .add_service(order_events)
         .add_service(
             CatalogServiceServer::new(Catalog { flows: flows.clone() })
                 .accept_compressed(CompressionEncoding::Gzip)

@@ -30,6 +30,16 @@ pub fn decode_order(token: &str) -> Option<OrderId> {
     Some(OrderId(uuid::Uuid::from_slice(&bytes).ok()?))
 }
 
+/// The token of the page after a number.
+pub fn encode_number(last: i64) -> String {
+    URL_SAFE_NO_PAD.encode(last.to_string())
+}
+
+/// The number that a token names; `None` for what is no token of ours.
+pub fn decode_number(token: &str) -> Option<i64> {
+    String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

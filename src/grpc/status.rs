@@ -11,7 +11,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 use crate::{
     domain::{Refusal, SeatStatus, UnitLimit},
     flow::Error,
-    limits::{MAX_VIOLATION_BYTES, MAX_VIOLATIONS, RETRY_DELAY},
+    limits::{MAX_VIOLATION_BYTES, MAX_VIOLATIONS, MAX_WEBHOOKS, RETRY_DELAY},
     proto::ErrorReason,
 };
 
@@ -71,6 +71,7 @@ fn classify(refusal: &Refusal) -> (Code, ErrorReason) {
         Refusal::RefundIdReused(_) => (Code::AlreadyExists, ErrorReason::RefundIdReused),
         Refusal::OrderState { .. } => (Code::FailedPrecondition, ErrorReason::OrderState),
         Refusal::PaymentNotTaken { .. } => (Code::FailedPrecondition, ErrorReason::PaymentNotTaken),
+        Refusal::WebhookNotFound(_) => (Code::NotFound, ErrorReason::WebhookNotFound),
         Refusal::EventIdReused(_) => (Code::AlreadyExists, ErrorReason::EventIdReused),
         Refusal::SeatIdReused(_) => (Code::AlreadyExists, ErrorReason::SeatIdReused),
         Refusal::AreaIdReused(_) => (Code::AlreadyExists, ErrorReason::AreaIdReused),
@@ -87,6 +88,7 @@ fn classify(refusal: &Refusal) -> (Code, ErrorReason) {
         Refusal::LimitExceeded { .. } => {
             (Code::ResourceExhausted, ErrorReason::HolderLimitExceeded)
         }
+        Refusal::TooManyWebhooks => (Code::ResourceExhausted, ErrorReason::TooManyWebhooks),
         Refusal::SeatUnavailable(_) => (Code::FailedPrecondition, ErrorReason::SeatUnavailable),
         Refusal::InsufficientCapacity(_) => {
             (Code::FailedPrecondition, ErrorReason::InsufficientCapacity)
@@ -107,6 +109,8 @@ fn metadata(refusal: &Refusal) -> impl Iterator<Item = (&'static str, String)> {
         Refusal::TicketNotFound(ids) => ("ticket_ids", list(ids)),
         Refusal::RefundIdReused(id) => ("refund_id", id.to_string()),
         Refusal::PaymentNotTaken { provider, .. } => ("provider", provider.clone()),
+        Refusal::WebhookNotFound(id) => ("webhook_id", id.to_string()),
+        Refusal::TooManyWebhooks => ("webhooks", MAX_WEBHOOKS.to_string()),
         Refusal::PaymentReferenceUsed(reference) => ("payment_reference", reference.to_string()),
         Refusal::HoldNotFound(id)
         | Refusal::HoldIdReused(id)
@@ -176,7 +180,7 @@ pub fn deadline_exceeded() -> Status {
 
 /// For a stream that ends because this server goes away.
 pub fn draining() -> Status {
-    let text = "this server goes away; resume at another one with the last resume_token";
+    let text = "this server goes away; resume at another one from where this one ends";
     retryable(Code::Unavailable, ErrorReason::ServerDraining, text, None)
 }
 

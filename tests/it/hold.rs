@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use holdfast::{
-    config::{self, Doors, Payments},
+    config::{self, Doors, Mail, Payments},
     domain::EventId,
     holds::Holds,
     proto::{EventState, HoldRequest, HoldState, SeatStatus},
@@ -257,7 +257,12 @@ async fn shares_no_call_where_each_shall_go_by_itself() {
     let settings = config::Stores { holds_per_call: 1, ..stage.stores.settings() };
     let holds = Holds::new(&settings.redis_url).unwrap();
     let any = "127.0.0.1:0".parse().unwrap();
-    let doors = Doors { grpc_addr: any, http_addr: any, payments: Payments::default() };
+    let doors = Doors {
+        grpc_addr: any,
+        http_addr: any,
+        payments: Payments::default(),
+        mail: Mail::default(),
+    };
     let server = Server::start_on(&doors, &settings).await;
     let event_id: EventId = EVENT.parse().unwrap();
     let seq = async || holds.position(&event_id).await.unwrap().unwrap().seq;

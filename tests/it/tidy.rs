@@ -13,7 +13,7 @@ const MAX_LINE_CHARS: usize = 100;
 
 /// The rooms, and which others each may use. Every room may use limits; the
 /// rooms of one line may use each other.
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: [(&str, &[&str]); 18] = [
     ("main", &["app", "audit", "config", "dev", "ledger", "load", "telemetry"]),
     (
         "app",
@@ -27,8 +27,10 @@ const ROOMS: [(&str, &[&str]); 16] = [
             "http",
             "jobs",
             "ledger",
+            "mail",
             "payments",
             "telemetry",
+            "webhooks",
         ],
     ),
     ("audit", &["app", "config", "domain", "flow", "proto"]),
@@ -37,11 +39,27 @@ const ROOMS: [(&str, &[&str]); 16] = [
     ("grpc", &["flow", "domain", "proto", "telemetry"]),
     ("http", &["domain", "failpoint", "flow", "health", "payments", "telemetry"]),
     ("jobs", &["flow", "domain", "health", "telemetry"]),
-    ("flow", &["batch", "domain", "failpoint", "holds", "ledger", "feed", "payments"]),
+    (
+        "flow",
+        &[
+            "batch",
+            "domain",
+            "failpoint",
+            "feed",
+            "holds",
+            "ledger",
+            "mail",
+            "payments",
+            "telemetry",
+            "webhooks",
+        ],
+    ),
     ("feed", &["domain", "holds"]),
     ("holds", &["batch", "domain", "mutants"]),
     ("ledger", &["batch", "domain", "mutants"]),
     ("payments", &["domain"]),
+    ("mail", &["domain"]),
+    ("webhooks", &["domain"]),
     ("domain", &[]),
     ("config", &["domain", "telemetry"]),
     ("limits", &[]),
@@ -51,7 +69,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
 const PLAIN: [&str; 6] = ["batch", "failpoint", "health", "mutants", "telemetry", "proto"];
 
 /// Crates that are at home in some rooms only.
-const HOMES: [(&str, &[&str]); 21] = [
+const HOMES: [(&str, &[&str]); 27] = [
     // Clients of the contract read what it says of errors.
     ("tonic", &["grpc", "load", "proto"]),
     ("tonic_types", &["grpc", "load"]),
@@ -65,14 +83,20 @@ const HOMES: [(&str, &[&str]); 21] = [
     ("hyper_util", &["grpc"]),
     ("deadpool_redis", &["holds"]),
     ("crc16", &["holds"]),
-    ("rustls", &["holds", "ledger", "payments"]),
+    ("rustls", &["holds", "ledger", "payments", "webhooks"]),
+    ("getrandom", &["webhooks"]),
+    ("lettre", &["mail"]),
+    ("minijinja", &["mail"]),
+    ("qrcode", &["mail"]),
+    ("image", &["mail"]),
+    ("iso_currency", &["mail"]),
     ("rmp_serde", &["holds"]),
     ("deadpool_postgres", &["ledger"]),
     ("tokio_postgres", &["ledger", "dev"]),
     ("tokio_postgres_rustls", &["ledger"]),
     ("tokio_cron_scheduler", &["jobs"]),
-    ("reqwest", &["payments"]),
-    ("hmac", &["payments"]),
+    ("reqwest", &["payments", "webhooks"]),
+    ("hmac", &["payments", "webhooks"]),
     ("form_urlencoded", &["payments"]),
 ];
 

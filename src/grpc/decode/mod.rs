@@ -5,6 +5,7 @@ mod catalog;
 mod chart;
 mod checkout;
 mod fields;
+mod order_events;
 mod reservation;
 
 pub(super) use catalog::{
@@ -12,6 +13,10 @@ pub(super) use catalog::{
     update_event,
 };
 pub(super) use checkout::{cancel_order, create_order, get_order, list_orders, refund_order};
+pub(super) use order_events::{
+    create_webhook, delete_webhook, list_dead_letters, replay_webhook, retry_dead_letters,
+    stream_order_events,
+};
 pub(super) use reservation::{
     confirm, extend_hold, get_hold, get_seat_map, hold, release, stream_seat_updates,
 };

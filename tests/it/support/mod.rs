@@ -2,11 +2,14 @@
 
 pub mod certificates;
 mod errors;
+pub mod hook;
 pub mod http;
+pub mod mailbox;
 pub mod model;
 pub mod redis_fleet;
 mod stage;
 mod stores;
+pub mod told;
 pub mod vnpay;
 mod watcher;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use holdfast::{
     app::App,
-    config::{self, Doors, Payments},
+    config::{self, Doors, Mail, Payments},
     proto::{
         self, catalog_service_client::CatalogServiceClient,
         checkout_service_client::CheckoutServiceClient,
@@ -27,7 +27,12 @@ pub struct Server {
 impl Server {
     pub async fn start(stores: &Stores) -> Self {
         let any = "127.0.0.1:0".parse().unwrap();
-        let doors = Doors { grpc_addr: any, http_addr: any, payments: Payments::default() };
+        let doors = Doors {
+            grpc_addr: any,
+            http_addr: any,
+            payments: Payments::default(),
+            mail: Mail::default(),
+        };
         Self::start_on(&doors, &stores.settings()).await
     }
 
