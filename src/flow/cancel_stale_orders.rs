@@ -7,40 +7,38 @@ use time::OffsetDateTime;
 
 use super::{Error, Flows};
 use crate::{
-    domain::{EventId, Outcome, Payment, PaymentState, Unsold},
+    domain::{Ended, EventId, Outcome, Payment, PaymentState, Unsold},
     failpoint::failpoint,
     ledger::StaleOrder,
-    limits::{MAX_EPOCH_ATTEMPTS, PAYMENT_ASKED_FOR, PROVIDER_CALLS_AT_ONCE, STALE_ORDERS_AT_ONCE},
+    limits::{
+        MAX_EPOCH_ATTEMPTS, PAYMENT_ASKED_FOR, PROVIDER_CALLS_AT_ONCE, STALE_ORDERS_ASKED_AT_ONCE,
+        STALE_ORDERS_AT_ONCE,
+    },
     payments::{Notice, Standing},
 };
 
 impl Flows {
-    /// Sees to all orders whose time is up; answers how many it cancelled.
+    /// Sees to orders whose time is up; answers how many it cancelled.
     ///
     /// # Errors
     /// The first trouble with some; the others were seen to all the same.
     pub async fn cancel_stale_orders(self: &Arc<Self>) -> Result<usize, Error> {
+        let (unasked, asked) = (self.cancel_unpayable().await, self.cancel_payable().await);
+        Ok(unasked? + asked?)
+    }
+
+    /// Those that nobody can have paid without our knowing.
+    async fn cancel_unpayable(self: &Arc<Self>) -> Result<usize, Error> {
         let (mut cancelled, mut done) = (0, Ok(()));
         loop {
-            // 1. Each order is one server's for a while.
-            let claimed = self.ledger.claim_stale_orders().await?;
+            // Each order is one server's for a while.
+            let claimed = self.ledger.claim_stale_orders(false, STALE_ORDERS_AT_ONCE).await?;
             let full = i64::try_from(claimed.len()).is_ok_and(|n| n >= STALE_ORDERS_AT_ONCE);
             failpoint!("stale:claimed");
-            // 2. A provider may have money that it has not told us of. Where it has no
-            //    answer, the order waits for the next run.
-            let asked = stream::iter(claimed)
-                .map(async |order| (self.is_unpaid(&order).await, order))
-                .buffer_unordered(PROVIDER_CALLS_AT_ONCE)
-                .collect::<Vec<_>>();
             let mut by_event: HashMap<EventId, Vec<StaleOrder>> = HashMap::new();
-            for (is_unpaid, order) in asked.await {
-                match is_unpaid {
-                    Ok(true) => by_event.entry(order.event_id.clone()).or_default().push(order),
-                    Ok(false) => {}
-                    Err(error) => done = done.and(Err(error)),
-                }
+            for order in claimed {
+                by_event.entry(order.event_id.clone()).or_default().push(order);
             }
-            // 3. The others end, with their holds.
             for (event_id, orders) in by_event {
                 match self.cancel_stale(&event_id, &orders).await {
                     Ok(count) => cancelled += count,
@@ -51,6 +49,21 @@ impl Flows {
                 return done.map(|()| cancelled);
             }
         }
+    }
+
+    /// Those whose provider may have money that it has not told us of: each is seen to
+    /// as soon as the answer is there. Where there is none, the order waits for a
+    /// later run.
+    async fn cancel_payable(self: &Arc<Self>) -> Result<usize, Error> {
+        let claimed = self.ledger.claim_stale_orders(true, STALE_ORDERS_ASKED_AT_ONCE).await?;
+        let seen_to = stream::iter(claimed)
+            .map(async |order| match self.is_unpaid(&order).await? {
+                true => self.cancel_stale(&order.event_id, std::slice::from_ref(&order)).await,
+                false => Ok(0),
+            })
+            .buffer_unordered(PROVIDER_CALLS_AT_ONCE)
+            .collect::<Vec<Result<usize, Error>>>();
+        seen_to.await.into_iter().sum()
     }
 
     /// Whether no provider has money for an order, as far as they can tell by now.
@@ -124,8 +137,7 @@ impl Flows {
             if !self.finish(event_id, event.epoch, &settled.ended).await? {
                 tracing::debug!(%event_id, "Redis is told by whoever builds the event anew");
             }
-            let sold =
-                |ended: &&crate::domain::Ended| matches!(ended.outcome, Outcome::Confirmed(_));
+            let sold = |ended: &&Ended| matches!(ended.outcome, Outcome::Confirmed(_));
             let sold: Vec<_> = settled.ended.iter().filter(sold).map(|e| e.hold_id).collect();
             let unsold = orders.iter().filter(|order| !sold.contains(&order.hold_id));
             let unsold: Vec<_> = unsold.map(|order| order.order_id).collect();

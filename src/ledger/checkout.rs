@@ -14,7 +14,7 @@ use super::{
 use crate::domain::{
     AreaIndex, Buyer, EventId, HoldId, HolderId, Micros, Money, OrderId, PaymentId, SeatIndex,
 };
-use crate::limits::{ORDER_LEASE, STALE_ORDERS_AT_ONCE};
+use crate::limits::ORDER_LEASE;
 
 /// An order that is to be made of a hold.
 #[derive(Debug)]
@@ -142,17 +142,25 @@ impl Ledger {
     }
 
     /// Takes some PENDING orders whose time is up, the oldest first, for
-    /// [`ORDER_LEASE`]; each is answered to one server only.
-    pub async fn claim_stale_orders(&self) -> Result<Vec<StaleOrder>, Error> {
+    /// [`ORDER_LEASE`]; each is answered to one server only. With a payment that may
+    /// have come, of which a provider knows, or without.
+    pub async fn claim_stale_orders(
+        &self,
+        with_payment: bool,
+        most: i64,
+    ) -> Result<Vec<StaleOrder>, Error> {
         const SQL: &str = "-- claim_stale_orders
             UPDATE orders SET lease_until = now() + $1 * interval '1 second'
             WHERE order_id IN (
-                SELECT order_id FROM orders
+                SELECT order_id FROM orders o
                 WHERE state = 'PENDING' AND price_expire_time < now()
                     AND (lease_until IS NULL OR lease_until < now())
-                ORDER BY price_expire_time LIMIT $2 FOR UPDATE SKIP LOCKED)
+                    AND $3 = EXISTS (SELECT FROM payments p
+                        WHERE p.order_id = o.order_id AND p.state <> 'FAILED')
+                ORDER BY price_expire_time LIMIT $2 FOR UPDATE OF o SKIP LOCKED)
             RETURNING order_id, event_id, hold_id, price_expire_time";
-        let rows = self.query(SQL, &[&ORDER_LEASE.as_secs_f64(), &STALE_ORDERS_AT_ONCE]).await?;
+        let lease = ORDER_LEASE.as_secs_f64();
+        let rows = self.query(SQL, &[&lease, &most, &with_payment]).await?;
         rows.iter()
             .map(|row| {
                 Ok(StaleOrder {

@@ -2,7 +2,7 @@
 
 mod parameters;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use deadpool_postgres::Pool;
 use futures_util::{StreamExt, stream};
@@ -240,8 +240,12 @@ impl Ledger {
 /// be made alone, so that none fails with another.
 async fn sell_together(group_pool: &Pool, sales: Vec<Arc<Sale>>) -> Vec<Option<Sold>> {
     // Rows that two transactions may both want are written in one order.
+    let count = sales.len();
     let mut sales: Vec<(usize, Arc<Sale>)> = sales.into_iter().enumerate().collect();
     sales.sort_by_key(|(_, sale)| sale.hold_id);
+    // An order that is paid by two at once is sold by one; the other finds it sold.
+    let mut orders = HashSet::new();
+    sales.retain(|(_, sale)| orders.insert(sale.order_id));
     let (places, sales): (Vec<usize>, Vec<Arc<Sale>>) = sales.into_iter().unzip();
     let parameters = Parameters::new(&sales);
     let sold: Vec<Option<Sold>> =
@@ -260,9 +264,11 @@ async fn sell_together(group_pool: &Pool, sales: Vec<Arc<Sale>>) -> Vec<Option<S
                 sales.iter().map(|_| None).collect()
             }
         };
-    let mut told: Vec<_> = places.into_iter().zip(sold).collect();
-    told.sort_by_key(|(place, _)| *place);
-    told.into_iter().map(|(_, verdict)| verdict).collect()
+    let mut told: Vec<Option<Sold>> = (0..count).map(|_| None).collect();
+    for (place, verdict) in places.into_iter().zip(sold) {
+        told[place] = verdict;
+    }
+    told
 }
 
 async fn sell_what_is_left(

@@ -96,7 +96,8 @@ impl Ledger {
     }
 
     /// Notes that money is to be given back: the order, where it still waited for its
-    /// payment, is `REFUND_DUE` from then on, and never sold. Once for a payment.
+    /// payment, is `REFUND_DUE` from then on, and never sold. Once for a payment, and not
+    /// where it has paid the order meanwhile.
     ///
     /// Answers whether the order waited, or was `REFUND_DUE` by this payment before.
     /// Where it did not and nothing names a payment, nothing is changed: Confirm's
@@ -105,11 +106,12 @@ impl Ledger {
         const SQL: &str = "-- settle_by_refund
             WITH before AS MATERIALIZED (
                 SELECT order_id, event_id, state, state IN ('PENDING', 'CANCELLED') AS waits,
-                    payment_reference = $3 AS is_ours
+                    payment_reference IS NOT DISTINCT FROM $3 AS is_ours
                 FROM orders WHERE order_id = $1 FOR UPDATE
             ), settled AS (
-                UPDATE payments SET settlement = 'REFUND'
-                WHERE payment_id = $2 AND state = 'PAID' AND settlement IS NULL
+                UPDATE payments SET settlement = 'REFUND' FROM before
+                WHERE payment_id = $2 AND payments.state = 'PAID' AND settlement IS NULL
+                    AND (waits OR NOT is_ours)
                 RETURNING payment_id
             ), due AS (
                 INSERT INTO refunds (refund_id, order_id, payment_id, amount_micros, state, reason,

@@ -17,8 +17,11 @@ pub const MAX_CALLBACK_BYTES: usize = 16 * 1024;
 /// How long whoever sees to an order whose time is up has it. A provider that has no
 /// answer is asked again after it.
 pub const ORDER_LEASE: Duration = Duration::from_secs(30);
-/// Orders whose time is up that one claim takes.
+/// Orders whose time is up that one claim takes, where nobody is to be asked.
 pub const STALE_ORDERS_AT_ONCE: i64 = 500;
+/// Likewise, where a provider is: so few that a run ends in time though each of them
+/// hangs.
+pub const STALE_ORDERS_ASKED_AT_ONCE: i64 = 32;
 /// How long after its time an order still waits for a provider that has no answer.
 pub const PAYMENT_ASKED_FOR: Duration = Duration::from_secs(24 * 3_600);
 /// Providers' answers that one server waits for at the same time.
@@ -32,7 +35,7 @@ pub const LATE_HOLD_TTL: Duration = Duration::from_secs(600);
 /// How long whoever asks a provider to give money back has the refund.
 pub const REFUND_LEASE: Duration = Duration::from_secs(60);
 /// Refunds that one claim takes.
-pub const REFUNDS_AT_ONCE: i64 = 50;
+pub const REFUNDS_AT_ONCE: i64 = 16;
 /// The first wait before a provider is asked again to give money back; it doubles.
 pub const REFUND_FIRST_WAIT: Duration = Duration::from_secs(5);
 /// The longest such wait.

@@ -1,7 +1,13 @@
 //! Sales that wait for others share a statement, and nothing else.
 
+use std::sync::Arc;
+
 use futures_util::future::join_all;
-use holdfast::proto::{Hold, HoldState, Order, SeatStatus};
+use holdfast::{
+    domain::{self, AreaHolding, AreaIndex, Epoch, HoldRecord, Money, TicketId},
+    ledger::{Ledger, Sale, SaleTicket, SaleVerdict, Settings},
+    proto::{Hold, HoldState, Order, SeatStatus},
+};
 use tonic::{Code, Status};
 
 use crate::support::{EVENT, Stage, code_and_reason, eventually, floor, hold_request};
@@ -116,4 +122,66 @@ async fn none_waits_long_for_another() {
         order.unwrap();
     }
     assert_eq!(orders(&stage).await.0, 40);
+}
+
+/// An order of area units that is paid several times at once while the event is busy:
+/// no constraint of seats would keep it from being sold twice by one statement.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_is_paid_by_several_at_once_is_sold_once() {
+    const ORDERS: i64 = 20;
+    let stage = Stage::new().await;
+    let mut sales = Vec::new();
+    for i in 0..ORDERS {
+        let mut request = hold_request(&format!("holder-{i}"), &[]);
+        request.areas = floor(1);
+        let hold = stage.server.hold(request).await.unwrap();
+        let order = stage.server.create_order(&hold).await.unwrap().order.unwrap();
+        sales.extend((0..4).map(|_| sale_of(&hold, &order, &format!("pay-{i}"))));
+    }
+    let postgres = stage.stores.postgres().await;
+    eventually("the journal has the holds", async || {
+        let sql = "SELECT count(*) FROM holds";
+        (postgres.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == ORDERS).then_some(())
+    })
+    .await;
+    let url = stage.stores.settings().postgres_url;
+    let ledger = Ledger::new(&Settings { url, pool_size: 4 }).unwrap();
+    let sold = join_all(sales.into_iter().map(|sale| ledger.confirm(Arc::new(sale)))).await;
+    let is_sold = |verdict: &_| matches!(verdict, Ok(SaleVerdict::Sold { .. }));
+    assert_eq!(sold.iter().filter(|verdict| is_sold(verdict)).count() as i64, ORDERS);
+    let sql = "SELECT (SELECT count(*) FROM tickets), (SELECT sold FROM areas)::int8,
+        (SELECT count(*) FROM orders WHERE state = 'PAID'),
+        (SELECT count(*) FROM order_events WHERE kind = 'ORDER_PAID')";
+    let row = postgres.query_one(sql, &[]).await.unwrap();
+    assert_eq!([0, 1, 2, 3].map(|at| row.get::<_, i64>(at)), [ORDERS; 4]);
+}
+
+fn sale_of(hold: &Hold, order: &Order, payment: &str) -> Sale {
+    let price = 12_000_000;
+    Sale {
+        event_id: hold.event_id.parse().unwrap(),
+        epoch: Epoch(1),
+        hold_id: hold.hold_id.parse().unwrap(),
+        hold: HoldRecord {
+            holder_id: hold.holder_id.parse().unwrap(),
+            fingerprint: "f".into(),
+            state: domain::HoldState::Confirming,
+            created_ms: 1,
+            expires_ms: 2,
+            ended_ms: 0,
+            seats: Vec::new(),
+            areas: vec![AreaHolding { area: AreaIndex(0), quantity: 1, at_first: 1 }],
+            order_id: None,
+            seq: 1,
+            asked: 0,
+        },
+        order_id: order.order_id.parse().unwrap(),
+        payment_reference: payment.parse().unwrap(),
+        total: Money { currency: "EUR".parse().unwrap(), micros: price },
+        tickets: vec![SaleTicket {
+            ticket_id: TicketId::new_v7(),
+            place: Err(AreaIndex(0)),
+            price,
+        }],
+    }
 }

@@ -1,7 +1,11 @@
 //! A payment that comes late: the places again, or the money back; never silence.
 
 use futures_util::future::join_all;
-use holdfast::proto::{Hold, LatePayment, Order, OrderState, RefundState, SeatStatus};
+use holdfast::{
+    domain::{Money, PaymentId},
+    ledger::{Ledger, Settings, Unsellable},
+    proto::{Hold, LatePayment, Order, OrderState, RefundState, SeatStatus},
+};
 use tonic::Code;
 use uuid::Uuid;
 
@@ -135,4 +139,87 @@ async fn an_order_is_paid_whole_or_not_at_all() {
     }
     let house = server.house().await;
     assert_eq!((house.count(SeatStatus::Sold), house.count(SeatStatus::Held)), (2, 1));
+}
+
+/// A payment that a provider has, noted and left.
+async fn noted(stage: &Stage, order: &Order, lease_s: i32) -> Uuid {
+    let payment_id = Uuid::now_v7();
+    let sql = "INSERT INTO payments (payment_id, order_id, provider, currency, amount_micros,
+            state, provider_reference, begin_time, pay_time, lease_until)
+        SELECT $1, order_id, 'vnpay', currency, total_micros, 'PAID', '77', now(), now(),
+            now() + $3::int * interval '1 s'
+        FROM orders WHERE order_id = $2";
+    let order_id: Uuid = order.order_id.parse().unwrap();
+    let postgres = stage.stores.postgres().await;
+    assert_eq!(postgres.execute(sql, &[&payment_id, &order_id, &lease_s]).await.unwrap(), 1);
+    payment_id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_noted_and_left_is_settled() {
+    let stage = Stage::new().await;
+    let hold = stage.server.hold(hold_request("ann", &["A-1"])).await.unwrap();
+    let order = stage.server.create_order(&hold).await.unwrap().order.unwrap();
+    noted(&stage, &order, 0).await;
+    let found = eventually("it is paid", async || {
+        let found = stage.server.get_order(&order.order_id).await.unwrap();
+        (found.order.as_ref().unwrap().state() == OrderState::Paid).then_some(found)
+    })
+    .await;
+    assert_eq!((found.order.unwrap().tickets.len(), found.refunds.len()), (1, 0));
+}
+
+/// Money goes back where it came from: what a provider has is not given back by whoever
+/// asks, nor is the provider asked for what it never had.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_refund_goes_where_its_money_came_from() {
+    let stage = Stage::empty().await;
+    let server = &stage.server;
+    let mut house = small_event(EVENT);
+    house.event.as_mut().unwrap().set_late_payment(LatePayment::Refund);
+    server.create_event(house).await.unwrap();
+    let (_, order) = late_order(&stage, "ann", ["A-1", "A-2"]).await;
+    // RefundOrder finds the payment first.
+    noted(&stage, &order, 3_600).await;
+    let answer = server.refund_order(&order.order_id, &Uuid::now_v7().to_string(), &[]).await;
+    let answer = answer.unwrap();
+    assert_eq!(answer.refund.unwrap().state(), RefundState::Asked);
+    assert_eq!(answer.order.unwrap().state(), OrderState::RefundDue);
+
+    let (hold, order) = late_order(&stage, "bob", ["B-1", "B-2"]).await;
+    assert_eq!(server.confirm(&hold, "pay-1").await.unwrap().state(), OrderState::RefundDue);
+    noted(&stage, &order, 0).await;
+    let refunds = eventually("both are due", async || {
+        let refunds = server.get_order(&order.order_id).await.unwrap().refunds;
+        (refunds.len() == 2).then_some(refunds)
+    })
+    .await;
+    let mut states = Vec::new();
+    for refund in refunds {
+        let answer = server.refund_order(&order.order_id, &refund.refund_id, &[]).await.unwrap();
+        states.push(answer.refund.unwrap().state());
+    }
+    assert_eq!(states, [RefundState::Done, RefundState::Asked]);
+}
+
+/// The step "in vain", reached while another server sells by the same payment.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_paid_its_order_is_not_due() {
+    let stage = Stage::new().await;
+    let hold = stage.server.hold(hold_request("ann", &["A-1"])).await.unwrap();
+    let order = stage.server.create_order(&hold).await.unwrap().order.unwrap();
+    let payment_id = noted(&stage, &order, 3_600).await;
+    let reference = format!("vnpay:{}", payment_id.simple());
+    stage.server.confirm(&hold, &reference).await.unwrap();
+    let url = stage.stores.settings().postgres_url;
+    let ledger = Ledger::new(&Settings { url, pool_size: 1 }).unwrap();
+    let unsellable = Unsellable {
+        order_id: order.order_id.parse().unwrap(),
+        payment_id: Some(PaymentId(payment_id)),
+        payment_reference: reference.parse().unwrap(),
+        amount: Money { currency: "EUR".parse().unwrap(), micros: 30_000_000 },
+    };
+    ledger.settle_by_refund(&unsellable).await.unwrap();
+    let found = stage.server.get_order(&order.order_id).await.unwrap();
+    assert_eq!((found.order.unwrap().state(), found.refunds.len()), (OrderState::Paid, 0));
 }

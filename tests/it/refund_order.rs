@@ -1,7 +1,11 @@
 //! RefundOrder: tickets void, places on sale again, once; money given back, once.
 
 use futures_util::future::join_all;
-use holdfast::proto::{Order, OrderState, RefundState, SeatStatus, ticket::Place};
+use holdfast::{
+    domain::{Ended, Epoch, Outcome, SeatIndex},
+    holds::Holds,
+    proto::{Order, OrderState, RefundState, SeatStatus, ticket::Place},
+};
 use tonic::Code;
 use uuid::Uuid;
 
@@ -151,4 +155,23 @@ async fn an_order_that_nobody_paid_is_not_given_back() {
     assert_eq!(told, (Code::FailedPrecondition, "ORDER_STATE".to_owned()));
     let told = code_and_reason(server.refund_order(&new_id(), &new_id(), &[]).await);
     assert_eq!(told, (Code::NotFound, "ORDER_NOT_FOUND".to_owned()));
+}
+
+/// A word of the sale, read before the refund, that comes to Redis after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_word_of_the_sale_does_not_sell_again() {
+    let stage = Stage::new().await;
+    let order = paid(&stage, &["A-1"], 0).await;
+    stage.server.refund_order(&order.order_id, &new_id(), &[]).await.unwrap();
+    let bobs = stage.server.hold(hold_request("bob", &["A-1"])).await.unwrap();
+    let holds = Holds::new(&stage.stores.settings().redis_url).unwrap();
+    let ended = Ended {
+        hold_id: order.hold_id.parse().unwrap(),
+        outcome: Outcome::Confirmed(order.order_id.parse().unwrap()),
+        seats: vec![SeatIndex(0)],
+        units: 1,
+    };
+    holds.finish(&EVENT.parse().unwrap(), Epoch(1), &[ended]).await.unwrap();
+    assert_eq!(stage.server.house().await.seats["A-1"], SeatStatus::Held);
+    stage.server.confirm(&bobs, "pay-bob").await.unwrap();
 }

@@ -40,6 +40,8 @@ local function was_sold(hold, seats, units)
 end
 
 local function sell(id, hold, order, seats, units)
+  -- Told before. What came back on sale since, by a refund, may be somebody else's.
+  if hold and hold[STATE] == CONFIRMED and hold[ORDER] == order then return end
   if hold and hold[STATE] ~= CONFIRMED then ended(id) end
   if hold and not was_sold(hold, seats, units) then
     if hold[STATE] == ACTIVE or hold[STATE] == CONFIRMING then give_back(id, hold, CONFIRMED) end
