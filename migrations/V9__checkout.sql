@@ -81,6 +81,7 @@ CREATE TABLE payments (
 );
 
 CREATE INDEX payments_by_order ON payments (order_id);
+CREATE INDEX payments_begun ON payments (begin_time) WHERE state = 'BEGUN';
 CREATE INDEX payments_unsettled ON payments (pay_time)
     WHERE state = 'PAID' AND settlement IS NULL;
 
@@ -100,6 +101,8 @@ CREATE TABLE refunds (
     create_time        timestamptz NOT NULL DEFAULT now(),
     end_time           timestamptz,
     attempts           int NOT NULL DEFAULT 0,
+    -- The provider may have done it: the last try has no outcome that is known.
+    in_doubt           boolean NOT NULL DEFAULT false,
     next_time          timestamptz NOT NULL DEFAULT now(),
     lease_until        timestamptz,
     provider_reference text,
@@ -129,6 +132,7 @@ CREATE TABLE void_tickets (
 
 CREATE INDEX void_tickets_by_order ON void_tickets (order_id);
 CREATE INDEX void_tickets_by_return ON void_tickets (return_id);
+CREATE INDEX void_tickets_by_refund ON void_tickets (refund_id);
 
 -- Who did what to an order by hand, and why.
 CREATE TABLE order_audit (

@@ -55,6 +55,8 @@ impl App {
     /// has another schema.
     pub async fn start(doors: &Doors, stores: &Stores) -> anyhow::Result<Self> {
         telemetry::metrics();
+        let providers = Arc::new(providers(doors)?);
+        tracing::info!(by = ?providers.names().collect::<Vec<_>>(), "orders can be paid");
         // 1. The stores. Neither needs to be there yet; but a wrong schema never
         //    mends itself.
         let holds = Arc::new(Holds::with_calls_of(stores.holds_per_call, &stores.redis_url)?);
@@ -67,8 +69,6 @@ impl App {
             Ok(()) => {}
         }
         // 2. The rooms behind the doors.
-        let providers = Arc::new(providers(doors)?);
-        tracing::info!(by = ?providers.names().collect::<Vec<_>>(), "orders can be paid");
         let feeds = Arc::new(Feeds::new(holds.clone()));
         let ledger = Arc::new(ledger);
         let couriers = Couriers::new(mailer(&doors.mail)?, Caller::new()?);

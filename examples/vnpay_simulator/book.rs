@@ -79,7 +79,7 @@ pub struct Ipn {
 }
 
 impl Ipn {
-    fn is_done(&self) -> bool {
+    pub fn is_done(&self) -> bool {
         matches!(self.rsp_code.as_deref(), Some("00" | "02"))
     }
 }

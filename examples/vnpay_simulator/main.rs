@@ -25,19 +25,22 @@ use crate::book::Book;
 ///
 /// Its address is the last line that it prints. Below that:
 ///
-/// GET  /paymentv2/vpcpay.html           the page (HOLDFAST_VNPAY_PAY_URL)
-/// POST /paymentv2/choice                what the buyer chose there: txn_ref, choice = pay, fail, leave
-/// POST /merchant_webapi/api/transaction the merchant API (HOLDFAST_VNPAY_API_URL)
+/// GET  /paymentv2/vpcpay.html            the page (HOLDFAST_VNPAY_PAY_URL)
+/// POST /paymentv2/choice                 what the buyer chose there:
+///                                        ?txn_ref=REF&choice=pay, fail or leave
+/// POST /merchant_webapi/api/transaction  the merchant API (HOLDFAST_VNPAY_API_URL)
 ///
-/// GET  /control/transactions            all that is known, IPNs and refunds as well
-/// GET  /control/transactions/REF        one
-/// POST /control/transactions/REF/pay    {"delay_ms": 0, "ipn": true, "wait": true}, also again
-/// POST /control/transactions/REF/fail   likewise, and {"code": "24"}
-/// POST /control/transactions/REF/ipn    an IPN: {"amount": hundredths, "forged": true} make it wrong; then sent once
-/// POST /control/transactions/REF/replay the last IPN once more
-/// GET  /control/transactions/REF/return where the buyer's browser goes
-/// GET  /control/settings, POST to change some: ipn_url, ipn_tries, ipn_pause_ms, down (503),
-///      lose_answers (of the merchant API: 504, but done), refuse_refunds (95)
+/// GET  /control/transactions             all that is known, IPNs and refunds as well
+/// GET  /control/transactions/REF         one
+/// POST /control/transactions/REF/pay     {"delay_ms": 0, "ipn": true, "wait": true}
+/// POST /control/transactions/REF/fail    likewise, and {"code": "24"}
+/// POST /control/transactions/REF/ipn     an IPN; {"amount": hundredths, "forged": true}
+///                                        make it wrong, then it is sent once
+/// POST /control/transactions/REF/replay  the last IPN once more
+/// GET  /control/transactions/REF/return  where the buyer's browser goes
+/// GET  /control/settings                 and POST, to change some: ipn_url, ipn_tries,
+///                                        ipn_pause_ms, down (503), lose_answers (the
+///                                        merchant API: done, but 504), refuse_refunds (95)
 ///
 /// REF is vnp_TxnRef, 32 hexadecimal digits; it is known once its page was opened.
 #[derive(Debug, Clone, Parser)]

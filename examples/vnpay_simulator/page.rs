@@ -44,7 +44,11 @@ pub async fn choose(Part(book): Part<Arc<Book>>, RawQuery(query): RawQuery) -> R
         return StatusCode::NOT_FOUND.into_response();
     };
     let query = book.told(&decided, Wrong::default());
-    book.send(txn_ref, &query).await;
+    // Once before the browser goes back, and then until the merchant has it.
+    if !book.send(txn_ref, &query).await.is_done() {
+        let (book, txn_ref) = (book.clone(), txn_ref.to_owned());
+        tokio::spawn(async move { book.notify(&txn_ref, Wrong::default()).await });
+    }
     Redirect::to(&format!("{}?{query}", decided.return_url)).into_response()
 }
 

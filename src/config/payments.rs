@@ -12,7 +12,6 @@ const VNPAY_SANDBOX_API_URL: &str = "https://sandbox.vnpayment.vn/merchant_webap
 
 /// Through whom orders are paid, beside `manual`.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Payments")]
 pub struct Payments {
     /// Where browsers reach the HTTP port, such as `https://tickets.example`: buyers
     /// come back there after paying. The port itself, where not given.

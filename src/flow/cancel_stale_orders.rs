@@ -3,18 +3,19 @@
 use std::{collections::HashMap, sync::Arc};
 
 use futures_util::{StreamExt, stream};
-use time::OffsetDateTime;
 
-use super::{Error, Flows};
+use super::{
+    Error, Flows,
+    ask_providers::{Word, is_long_ago},
+};
 use crate::{
-    domain::{Ended, EventId, Outcome, Payment, PaymentState, Unsold},
+    domain::{Ended, EventId, Outcome, PaymentState, Unsold},
     failpoint::failpoint,
     ledger::StaleOrder,
     limits::{
-        MAX_EPOCH_ATTEMPTS, PAYMENT_ASKED_FOR, PROVIDER_CALLS_AT_ONCE, STALE_ORDERS_ASKED_AT_ONCE,
+        MAX_EPOCH_ATTEMPTS, PROVIDER_CALLS_AT_ONCE, STALE_ORDERS_ASKED_AT_ONCE,
         STALE_ORDERS_AT_ONCE,
     },
-    payments::{Notice, Standing},
 };
 
 impl Flows {
@@ -72,47 +73,18 @@ impl Flows {
         let mut is_unpaid = true;
         for payment in payments {
             is_unpaid &= match payment.state {
-                PaymentState::Begun => self.is_payment_unpaid(order, &payment).await?,
+                PaymentState::Begun => match self.ask_provider(&payment).await? {
+                    Word::Paid => false,
+                    // Who still pays is late.
+                    Word::Unpaid => true,
+                    Word::None => is_long_ago(order.price_expire_time),
+                },
                 PaymentState::Failed => true,
                 // Its settling is under way.
                 PaymentState::Paid => payment.settlement.is_some(),
             };
         }
         Ok(is_unpaid)
-    }
-
-    async fn is_payment_unpaid(
-        self: &Arc<Self>,
-        order: &StaleOrder,
-        payment: &Payment,
-    ) -> Result<bool, Error> {
-        let Some(provider) = self.providers.get(&payment.provider) else {
-            tracing::error!(provider = payment.provider, "an order's provider is not set up");
-            return Ok(self.has_waited_enough(order));
-        };
-        match provider.query(payment).await {
-            Ok(standing @ (Standing::Paid { .. } | Standing::Failed { .. })) => {
-                let is_paid = matches!(standing, Standing::Paid { .. });
-                let notice = Notice { payment_id: Some(payment.payment_id), standing };
-                let answer = Box::pin(self.take_callback(&*provider, notice)).await?;
-                let order_id = order.order_id;
-                tracing::info!(%order_id, is_paid, ?answer, "a provider was asked");
-                Ok(!is_paid)
-            }
-            // Nobody has paid in time; who still does is late.
-            Ok(Standing::Open | Standing::Unknown) => Ok(true),
-            Err(error) => {
-                tracing::warn!(order_id = %order.order_id, %error, "a provider has no answer");
-                Ok(self.has_waited_enough(order))
-            }
-        }
-    }
-
-    /// Whether an order has waited for its provider so long that it ends without its
-    /// answer. Money that still comes is late.
-    #[expect(clippy::unused_self, reason = "reads as one of the steps")]
-    fn has_waited_enough(&self, order: &StaleOrder) -> bool {
-        order.price_expire_time + PAYMENT_ASKED_FOR < OffsetDateTime::now_utc()
     }
 
     async fn cancel_stale(

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{Error, Flows, ended::ended_by, event::LoadedEvent, pay_order::Paying};
+use super::{
+    Error, Flows, draw_up::places, ended::ended_by, event::LoadedEvent, pay_order::Paying,
+};
 use crate::{
     domain::{
-        Ended, EventId, HoldId, HoldRecord, HoldState, HolderId, Money, Order, OrderId, OrderState,
-        Outcome, PaymentReference, Place, Refusal, Ticket, TicketId, Unsold,
+        Ended, EventId, HoldId, HoldRecord, HoldState, HolderId, Order, OrderId, Outcome,
+        PaymentReference, Refusal, Unsold,
     },
     failpoint::failpoint,
     holds::ConfirmReply,
@@ -50,6 +52,11 @@ enum Attempt {
 impl Flows {
     /// Sells the hold, or answers the order that sold it before.
     pub async fn confirm(self: &Arc<Self>, request: ConfirmRequest) -> Result<Order, Error> {
+        let by_us = request.payment_reference.as_str().split_once(':').map_or("", |(by, _)| by);
+        if self.providers.get(by_us).is_some_and(|provider| provider.has_page()) {
+            let why = "must not begin as what a payment provider tells";
+            return Err(Refusal::field("payment_reference", why).into());
+        }
         match self.sell_hold(request.clone()).await {
             Ok(Sold::Order(order)) => Ok(order),
             Ok(Sold::Ended(Outcome::Confirmed(order_id))) => {
@@ -189,27 +196,6 @@ impl Flows {
         Ok(Attempt::Sold(Order { create_time, pay_time: Some(pay_time), ..order }))
     }
 
-    /// The order that this attempt would make, or pay; `None` where the hold is not
-    /// what the order is for.
-    async fn draw_up(
-        &self,
-        event: &LoadedEvent,
-        request: &ConfirmRequest,
-        record: &HoldRecord,
-    ) -> Result<Option<Order>, Error> {
-        let order_of = |event: &LoadedEvent| draw_up_by_chart(event, request, record);
-        let drawn_up = match order_of(event) {
-            Some(order) => order,
-            // The hold was made on a chart that has grown since we read ours.
-            None => order_of(&*self.event_anew(&event.event_id).await?)
-                .ok_or_else(|| Error::internal("a hold names seats that no chart has"))?,
-        };
-        Ok(match &request.order {
-            None => Some(drawn_up),
-            Some(order) => order.paid_with(drawn_up),
-        })
-    }
-
     /// One sale, and the same one again where its answer was lost.
     async fn sell(&self, sale: &Arc<Sale>) -> Result<SaleVerdict, Arc<ledger::Error>> {
         use ledger::Error::{GivenUp, Race, Unknown};
@@ -252,14 +238,7 @@ impl Flows {
     ) -> Result<Attempt, Error> {
         let hold_id = request.hold_id;
         let ended = self.ledger.find_outcome(&event.event_id, hold_id).await?;
-        let Some(ended) = ended else {
-            // Its order is not for sale any more, so neither is the hold.
-            if request.order.is_none() {
-                return Err(Error::internal("an outcome row has gone"));
-            }
-            let outcome = self.end_hold(event, hold_id, Unsold::Released).await?;
-            return Ok(outcome.map_or(Attempt::Fenced, Attempt::Ended));
-        };
+        let Some(ended) = ended else { return self.ordered(event, request).await };
         let outcome = ended.outcome;
         failpoint!("confirm:decided");
         self.finish(&event.event_id, event.epoch, &[ended]).await?;
@@ -308,13 +287,8 @@ impl Flows {
             "orders_payment_reference_key" => {
                 Err(Refusal::PaymentReferenceUsed(request.payment_reference.clone()).into())
             }
-            // It has an order, which this attempt did not know of.
-            "orders_hold_id_key" => {
-                let (event_id, hold_id) = (&request.event_id, request.hold_id);
-                let order = self.ledger.find_order_of_hold(event_id, hold_id).await?;
-                let order = order.ok_or_else(|| Error::internal("an order has gone"))?;
-                Ok(Attempt::Ordered(order))
-            }
+            // CreateOrder made one meanwhile.
+            "orders_hold_id_key" => self.ordered(event, request).await,
             // Somebody owns what Redis promised to this hold.
             "tickets_seat_key" | "areas_sold_within_capacity" => {
                 tracing::warn!(hold_id = %request.hold_id, constraint, "hold cannot be sold");
@@ -323,6 +297,23 @@ impl Flows {
             }
             other => Err(Error::internal(format!("constraint {other} forbids a sale"))),
         }
+    }
+
+    /// The hold has an order that this attempt did not know of; or the order that the
+    /// attempt would pay is not for sale any more.
+    async fn ordered(
+        &self,
+        event: &LoadedEvent,
+        request: &ConfirmRequest,
+    ) -> Result<Attempt, Error> {
+        let hold_id = request.hold_id;
+        if request.order.is_some() {
+            // Whoever pays an order pays no other.
+            let outcome = self.end_hold(event, hold_id, Unsold::Released).await?;
+            return Ok(outcome.map_or(Attempt::Fenced, Attempt::Ended));
+        }
+        let order = self.ledger.find_order_of_hold(&request.event_id, hold_id).await?;
+        order.map(Attempt::Ordered).ok_or_else(|| Error::internal("an outcome row has gone"))
     }
 
     /// The order that sold the hold, for whoever paid it by the same payment.
@@ -342,48 +333,4 @@ impl Flows {
         }
         Ok(order)
     }
-}
-
-/// Where each ticket of a hold leads: its seats, then every unit of its areas.
-fn places(
-    record: &HoldRecord,
-) -> impl Iterator<Item = Result<crate::domain::SeatIndex, crate::domain::AreaIndex>> {
-    let units = record.areas.iter().flat_map(|part| (0..part.quantity).map(|_| Err(part.area)));
-    record.seats.iter().map(|&seat| Ok(seat)).chain(units)
-}
-
-fn draw_up_by_chart(
-    event: &LoadedEvent,
-    request: &ConfirmRequest,
-    record: &HoldRecord,
-) -> Option<Order> {
-    let chart = &event.chart;
-    let tickets: Vec<Ticket> = places(record)
-        .map(|place| {
-            let (place, price) = match place {
-                Ok(seat) => (Place::Seat(chart.seat_id(seat)?.clone()), chart.seat_price(seat)?),
-                Err(area) => (Place::Area(chart.area_id(area)?.clone()), chart.area_price(area)?),
-            };
-            Some(Ticket { ticket_id: TicketId::new_v7(), place, price })
-        })
-        .collect::<Option<_>>()?;
-    let micros = tickets.iter().map(|ticket| ticket.price.micros).sum();
-    let unknown_yet = time::OffsetDateTime::UNIX_EPOCH;
-    Some(Order {
-        order_id: OrderId::new_v7(),
-        event_id: request.event_id.clone(),
-        hold_id: request.hold_id,
-        holder_id: request.holder_id.clone(),
-        tickets,
-        state: OrderState::Paid,
-        total: Money { currency: chart.currency()?, micros },
-        payment_reference: Some(request.payment_reference.clone()),
-        create_time: unknown_yet,
-        pay_time: None,
-        void_tickets: Vec::new(),
-        checkout: None,
-        cancel_time: None,
-        cancelled_by: None,
-        refunded_micros: 0,
-    })
 }

@@ -1,13 +1,13 @@
 //! Refunds that providers are to be asked for.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
 
 use super::{Error, Flows};
 use crate::{
-    domain::{PaymentId, Refund},
     failpoint::failpoint,
+    ledger::ClaimedRefund,
     limits::{PROVIDER_CALLS_AT_ONCE, REFUND_FIRST_WAIT, REFUND_LONGEST_WAIT},
     payments,
 };
@@ -19,23 +19,12 @@ impl Flows {
     /// # Errors
     /// The first trouble with one; the others were seen to all the same.
     pub async fn give_back(self: &Arc<Self>) -> Result<usize, Error> {
-        // Refunds of one payment one after the other: providers tell them apart by what
-        // they have given back before.
-        let mut by_payment: BTreeMap<Option<PaymentId>, Vec<(Refund, u32)>> = BTreeMap::new();
-        for (refund, attempts) in self.ledger.claim_refunds().await? {
-            by_payment.entry(refund.payment_id).or_default().push((refund, attempts));
-        }
-        let asked = stream::iter(by_payment.into_values())
-            .map(async |refunds| {
-                let mut given = 0;
-                for (refund, attempts) in refunds {
-                    given += usize::from(self.give_one_back(&refund, attempts).await?);
-                }
-                Ok(given)
-            })
+        let asked = stream::iter(self.ledger.claim_refunds().await?)
+            .map(|claimed| self.give_one_back(claimed))
             .buffer_unordered(PROVIDER_CALLS_AT_ONCE)
-            .collect::<Vec<Result<usize, Error>>>();
-        asked.await.into_iter().sum()
+            .collect::<Vec<Result<bool, Error>>>();
+        let given = asked.await.into_iter().map(|given| given.map(usize::from));
+        given.sum()
     }
 
     /// How many refunds are not given back yet, by what they are at.
@@ -43,7 +32,8 @@ impl Flows {
         Ok(self.ledger.open_refunds().await?)
     }
 
-    async fn give_one_back(&self, refund: &Refund, attempts: u32) -> Result<bool, Error> {
+    async fn give_one_back(&self, claimed: ClaimedRefund) -> Result<bool, Error> {
+        let ClaimedRefund { refund, attempt, in_doubt } = &claimed;
         let refund_id = refund.refund_id;
         let payment = match refund.payment_id {
             Some(payment_id) => self.ledger.find_payment(payment_id).await?,
@@ -51,7 +41,7 @@ impl Flows {
         };
         let payment = payment.ok_or_else(|| Error::internal("a refund has no payment"))?;
         let asked = match self.providers.get(&payment.provider) {
-            Some(provider) => provider.refund(&payment, refund, attempts > 1).await,
+            Some(provider) => provider.refund(&payment, refund, *in_doubt).await,
             None => Err(payments::Error::Later(format!("{} is not set up", payment.provider))),
         };
         failpoint!("refund:asked");
@@ -69,8 +59,10 @@ impl Flows {
             }
             Err(error) => {
                 tracing::warn!(%refund_id, %error, "the provider is asked again");
-                let wait = wait_after(attempts).mul_f64(0.5 + fastrand::f64() / 2.0);
-                self.ledger.delay_refund(refund_id, wait.as_secs_f64(), &error.to_string()).await?;
+                let in_doubt = *in_doubt || matches!(error, payments::Error::Unknown(_));
+                let wait = wait_after(*attempt).mul_f64(0.5 + fastrand::f64() / 2.0);
+                let (wait_s, why) = (wait.as_secs_f64(), error.to_string());
+                self.ledger.delay_refund(refund_id, in_doubt, wait_s, &why).await?;
                 Ok(false)
             }
         }

@@ -6,6 +6,7 @@
 
 mod add_areas;
 mod add_seats;
+mod ask_providers;
 mod audit;
 mod audit_stream;
 mod block_seats;
@@ -17,6 +18,7 @@ mod create_event;
 mod create_order;
 mod create_webhook;
 mod deliver;
+mod draw_up;
 mod ended;
 mod error;
 mod event;

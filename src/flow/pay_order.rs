@@ -67,7 +67,7 @@ impl Flows {
             // 2. Late: its places are taken again, all of them or none, and that hold
             //    is sold at once.
             if sold.is_some() {
-                let late_hold_id = late_hold_id(order_id, &paying.reference);
+                let late_hold_id = late_hold_id(order_id);
                 if !self.hold_again(&order, late_hold_id).await? {
                     // Another attempt of this payment may have had them before.
                     order = self.order(order_id).await?;
@@ -172,10 +172,10 @@ impl Flows {
 }
 
 /// The hold by which a payment that comes late takes the places again: the same for
-/// the same payment, so that two who see to it at once do not take them from each
-/// other. A UUIDv8 of the SHA-256 of both ids (RFC 9562, 5.8).
-fn late_hold_id(order_id: OrderId, reference: &PaymentReference) -> HoldId {
-    let digest = Sha256::digest(format!("late payment {order_id} {reference}"));
+/// the same order, so that two who see to it at once do not take them from each
+/// other. A UUIDv8 of the SHA-256 of the order's id (RFC 9562, 5.8).
+fn late_hold_id(order_id: OrderId) -> HoldId {
+    let digest = Sha256::digest(format!("late payment of {order_id}"));
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);
     HoldId(uuid::Builder::from_custom_bytes(bytes).into_uuid())

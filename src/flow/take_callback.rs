@@ -25,7 +25,7 @@ impl Flows {
         };
         match notice.standing {
             Standing::Paid { amount, .. } if amount != payment.amount => {
-                tracing::warn!(%payment_id, "a payment of another amount than was asked for");
+                tracing::error!(%payment_id, "a payment of another amount than was asked for");
                 Ok(Answer::WrongAmount)
             }
             Standing::Paid { reference, .. } => {

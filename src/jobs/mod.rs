@@ -4,6 +4,7 @@
 //! nothing waits for one to have run. The scheduler is watched: where it stops
 //! firing, health says so and it is started anew.
 
+mod ask_providers;
 mod cancel_stale_orders;
 mod deliver;
 mod expire_holds;
@@ -36,12 +37,13 @@ struct Job {
     run: fn(Arc<Flows>) -> BoxFuture<'static, Result<(), Error>>,
 }
 
-const TABLE: [Job; 11] = [
+const TABLE: [Job; 12] = [
     expire_holds::JOB,
     journal_holds::JOB,
     repeat_outbox::JOB,
     cancel_stale_orders::JOB,
     settle_payments::JOB,
+    ask_providers::JOB,
     give_back::JOB,
     publish_order_events::JOB,
     deliver::JOB,

@@ -50,6 +50,7 @@ impl Ledger {
                 areas_in_tx(tx, event_id, &mut picture).await?;
                 holds_in_tx(tx, event_id, live, &mut picture).await?;
                 picture.recent = recent_in_tx(tx, event_id, since).await?;
+                picture.gives_back = gives_back_in_tx(tx, event_id, since).await?;
                 outbox_in_tx(tx, event_id, &mut picture.own).await?;
                 orders_in_tx(tx, event_id, &mut picture.own).await?;
                 Ok(picture)
@@ -201,6 +202,18 @@ async fn recent_in_tx(
         }
     }
     Ok(sales.into_values().collect())
+}
+
+/// Whether Redis was told of places that came back within `since`, or is still to be.
+async fn gives_back_in_tx(tx: &Tx<'_>, event_id: &EventId, since: Duration) -> Result<bool, Error> {
+    const SQL: &str = "-- audit: gives back
+        SELECT EXISTS (SELECT FROM outbox
+                WHERE done_at IS NULL AND event_id = $1 AND kind = 'returned')
+            OR EXISTS (SELECT FROM outbox
+                WHERE done_at > clock_timestamp() - $2 * interval '1 second'
+                    AND done_at IS NOT NULL AND event_id = $1 AND kind = 'returned')";
+    let rows = tx.query(SQL, &[&event_id.as_str(), &since.as_secs_f64()]).await?;
+    Ok(rows[0].get(0))
 }
 
 async fn outbox_in_tx(

@@ -177,10 +177,14 @@ impl Ledger {
     /// answers how many still were PENDING.
     pub async fn cancel_stale_orders(&self, order_ids: &[OrderId]) -> Result<usize, Error> {
         const SQL: &str = "-- cancel_stale_orders
-            WITH cancelled AS (
-                UPDATE orders SET state = 'CANCELLED', cancel_time = now()
+            WITH stale AS MATERIALIZED (
+                SELECT order_id FROM orders
                 WHERE order_id = ANY($1) AND state = 'PENDING' AND price_expire_time < now()
-                RETURNING order_id, event_id
+                ORDER BY order_id FOR UPDATE
+            ), cancelled AS (
+                UPDATE orders SET state = 'CANCELLED', cancel_time = now() FROM stale
+                WHERE orders.order_id = stale.order_id
+                RETURNING orders.order_id, event_id
             )
             INSERT INTO order_events (kind, event_id, order_id)
             SELECT 'ORDER_CANCELLED', event_id, order_id FROM cancelled ORDER BY order_id

@@ -50,7 +50,8 @@ pub struct SaleTicket {
 pub enum SaleVerdict {
     /// Committed.
     Sold { create_time: OffsetDateTime, pay_time: OffsetDateTime, outbox_id: i64 },
-    /// Nothing was changed: the hold had ended before; its outcome tells how.
+    /// Nothing was changed: the hold had ended before, its outcome tells how; or it has
+    /// another order; or this order is not for sale any more.
     Decided,
     /// Nothing was changed: the event is not in this epoch any more.
     Fenced,
@@ -82,7 +83,10 @@ macro_rules! confirm {
         INSERT INTO hold_outcomes (hold_id, event_id, outcome, order_id)
         SELECT hold_id, event_id, 'confirmed', order_id
         FROM asked JOIN fence USING (event_id, epoch) LEFT JOIN waiting USING (order_id)
-        WHERE is_payable IS NOT FALSE ORDER BY n
+        WHERE is_payable IS NOT FALSE AND NOT EXISTS (
+            SELECT FROM orders o WHERE o.event_id = asked.event_id
+                AND o.hold_id = asked.hold_id AND o.order_id <> asked.order_id)
+        ORDER BY n
         ON CONFLICT (event_id, hold_id) DO NOTHING RETURNING order_id
     ), made AS (
         INSERT INTO orders (order_id, event_id, hold_id, holder_id, state, currency,

@@ -41,7 +41,7 @@ pub use outbox::{Task, TaskKind};
 pub use outcomes::Settled;
 pub use payments::Unsellable;
 pub use refund_order::Refunded;
-pub use refunds::Returned;
+pub use refunds::{ClaimedRefund, Returned};
 pub use session::{RebuildLock, Settings};
 pub use webhooks::{NewWebhook, Replayed};
 

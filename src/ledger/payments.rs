@@ -6,7 +6,9 @@ use super::{Error, Ledger, columns::parse, session::Params};
 use crate::domain::{
     Money, OrderId, Payment, PaymentId, PaymentReference, PaymentState, RefundId, Settlement,
 };
-use crate::limits::{PAYMENTS_SETTLED_AT_ONCE, SETTLE_LEASE};
+use crate::limits::{
+    PAYMENT_ASK_WAIT, PAYMENTS_ASKED_AT_ONCE, PAYMENTS_SETTLED_AT_ONCE, SETTLE_LEASE,
+};
 
 /// The columns that [`payment_from_row`] reads.
 macro_rules! payment_columns {
@@ -85,6 +87,28 @@ impl Ledger {
         );
         let params: Params<'_> = &[&SETTLE_LEASE.as_secs_f64(), &PAYMENTS_SETTLED_AT_ONCE];
         self.query(SQL, params).await?.iter().map(payment_from_row).collect()
+    }
+
+    /// Takes some payments of orders that have ended which nobody has told of, those that
+    /// wait longest first; each is answered to one server only, and comes again after
+    /// [`PAYMENT_ASK_WAIT`].
+    pub async fn claim_begun_payments(&self) -> Result<Vec<Payment>, Error> {
+        const SQL: &str = concat!(
+            "-- claim_begun_payments
+            UPDATE payments SET lease_until = now() + greatest($1 * interval '1 second',
+                least($2 * interval '1 second', (now() - begin_time) / 2))
+            WHERE payment_id IN (
+                SELECT payment_id FROM payments p JOIN orders o USING (order_id)
+                WHERE p.state = 'BEGUN' AND o.state <> 'PENDING'
+                    AND (p.lease_until IS NULL OR p.lease_until < now())
+                ORDER BY begin_time LIMIT $3 FOR UPDATE OF p SKIP LOCKED)
+            RETURNING ",
+            payment_columns!()
+        );
+        let [least, most] = [PAYMENT_ASK_WAIT.start(), PAYMENT_ASK_WAIT.end()];
+        let (least, most) = (least.as_secs_f64(), most.as_secs_f64());
+        let rows = self.query(SQL, &[&least, &most, &PAYMENTS_ASKED_AT_ONCE]).await?;
+        rows.iter().map(payment_from_row).collect()
     }
 
     /// Notes that a payment paid its order.

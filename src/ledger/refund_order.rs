@@ -130,8 +130,8 @@ async fn note_in_tx(
         INSERT INTO refunds (refund_id, order_id, payment_id, amount_micros, state, reason, actor,
             fingerprint, end_time)
         SELECT $1, $2, payment_id, amount,
-            CASE WHEN payment_id IS NULL THEN 'DONE' ELSE 'ASKED' END, $4, $5, $6,
-            CASE WHEN payment_id IS NULL THEN now() END
+            CASE WHEN payment_id IS NULL OR amount = 0 THEN 'DONE' ELSE 'ASKED' END, $4, $5, $6,
+            CASE WHEN payment_id IS NULL OR amount = 0 THEN now() END
         FROM (
             SELECT coalesce(sum(price_micros), 0) AS amount FROM tickets WHERE order_id = $2
                 AND (cardinality($3::uuid[]) = 0 OR ticket_id = ANY($3))

@@ -15,6 +15,16 @@ use crate::domain::{
 };
 use crate::limits::{REFUND_LEASE, REFUNDS_AT_ONCE};
 
+/// A refund that a provider is to be asked for.
+#[derive(Debug)]
+pub struct ClaimedRefund {
+    pub refund: Refund,
+    /// From 1 up.
+    pub attempt: u32,
+    /// The attempt before may have been done.
+    pub in_doubt: bool,
+}
+
 /// Places of a refund, which Redis is to be told of once.
 #[derive(Debug)]
 pub struct Returned {
@@ -56,27 +66,40 @@ impl Ledger {
         self.query(SQL, &[&order_id.0]).await?.iter().map(refund_from_row).collect()
     }
 
-    /// Takes some refunds that providers are to be asked for, for [`REFUND_LEASE`];
-    /// each is answered to one server only. With each, how often it was tried.
-    pub async fn claim_refunds(&self) -> Result<Vec<(Refund, u32)>, Error> {
+    /// Takes some refunds that providers are to be asked for, for [`REFUND_LEASE`]; each
+    /// is answered to one server only, and of each payment one after the other.
+    pub async fn claim_refunds(&self) -> Result<Vec<ClaimedRefund>, Error> {
         const SQL: &str = concat!(
             "-- claim_refunds
             WITH claimed AS (
-                UPDATE refunds SET lease_until = now() + $1 * interval '1 second',
-                    attempts = attempts + 1
-                WHERE refund_id IN (
-                    SELECT refund_id FROM refunds WHERE state = 'ASKED' AND next_time <= now()
+                UPDATE refunds r SET lease_until = now() + $1 * interval '1 second',
+                    attempts = attempts + 1, in_doubt = true
+                FROM (
+                    SELECT refund_id, in_doubt FROM refunds f
+                    WHERE state = 'ASKED' AND next_time <= now()
                         AND (lease_until IS NULL OR lease_until < now())
-                    ORDER BY next_time LIMIT $2 FOR UPDATE SKIP LOCKED)
-                RETURNING *
+                        AND NOT EXISTS (SELECT FROM refunds g WHERE g.payment_id = f.payment_id
+                            AND g.state = 'ASKED'
+                            AND (g.create_time, g.refund_id) < (f.create_time, f.refund_id))
+                    ORDER BY next_time LIMIT $2 FOR UPDATE SKIP LOCKED
+                ) due
+                WHERE r.refund_id = due.refund_id
+                RETURNING r.*, due.in_doubt AS was_in_doubt
             )
             SELECT ",
             refund_columns!(),
-            ", r.attempts FROM claimed r JOIN orders o USING (order_id)"
+            ", r.attempts, r.was_in_doubt FROM claimed r JOIN orders o USING (order_id)"
         );
         let rows = self.query(SQL, &[&REFUND_LEASE.as_secs_f64(), &REFUNDS_AT_ONCE]).await?;
-        let refund = |row: &Row| Ok((refund_from_row(row)?, to_u32(row.get(10))));
-        rows.iter().map(refund).collect()
+        rows.iter()
+            .map(|row| {
+                Ok(ClaimedRefund {
+                    refund: refund_from_row(row)?,
+                    attempt: to_u32(row.get(10)),
+                    in_doubt: row.get(11),
+                })
+            })
+            .collect()
     }
 
     /// Notes that a refund came to its end; the order is `REFUNDED` where it was the
@@ -88,7 +111,7 @@ impl Ledger {
     ) -> Result<(), Error> {
         const SQL: &str = "-- end_refund
             UPDATE refunds SET state = $2, end_time = now(), provider_reference = $3,
-                last_error = $4
+                last_error = $4, in_doubt = false
             WHERE refund_id = $1 AND state = 'ASKED'";
         let state = if ended.is_ok() { "DONE" } else { "FAILED" };
         self.run_tx(|tx| {
@@ -102,19 +125,20 @@ impl Ledger {
         .await
     }
 
-    /// Notes that the provider has no answer to a refund yet: it is asked again after
-    /// `wait_s` seconds.
+    /// Notes that the provider has no answer to a refund yet, or may have done it, if
+    /// `in_doubt`: it is asked again after `wait_s` seconds.
     pub async fn delay_refund(
         &self,
         refund_id: RefundId,
+        in_doubt: bool,
         wait_s: f64,
         why: &str,
     ) -> Result<(), Error> {
         const SQL: &str = "-- delay_refund
             UPDATE refunds SET next_time = now() + $2 * interval '1 second', lease_until = NULL,
-                last_error = $3
+                last_error = $3, in_doubt = $4
             WHERE refund_id = $1 AND state = 'ASKED'";
-        self.query(SQL, &[&refund_id.0, &wait_s, &why]).await.map(|_| ())
+        self.query(SQL, &[&refund_id.0, &wait_s, &why, &in_doubt]).await.map(|_| ())
     }
 
     /// How many refunds are not given back yet, by what they are at.

@@ -1,6 +1,6 @@
 //! Bounds of orders, payments and refunds.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 /// Characters of a URL.
 pub const MAX_URL_CHARS: usize = 1_000;
@@ -29,7 +29,13 @@ pub const PROVIDER_CALLS_AT_ONCE: usize = 16;
 /// How long whoever learned of a payment has it to settle it.
 pub const SETTLE_LEASE: Duration = Duration::from_secs(15);
 /// Payments that one claim takes to settle.
-pub const PAYMENTS_SETTLED_AT_ONCE: i64 = 100;
+pub const PAYMENTS_SETTLED_AT_ONCE: i64 = 20;
+/// Payments that nobody told of, which one run asks providers for.
+pub const PAYMENTS_ASKED_AT_ONCE: i64 = 16;
+/// The shortest and the longest wait between two times that a provider is asked for a
+/// payment of an order that has ended; between them, half the payment's age.
+pub const PAYMENT_ASK_WAIT: RangeInclusive<Duration> =
+    Duration::from_secs(60)..=Duration::from_secs(3_600);
 /// How long the places of a late payment are held until it has paid for them.
 pub const LATE_HOLD_TTL: Duration = Duration::from_secs(600);
 /// How long whoever asks a provider to give money back has the refund.

@@ -1,4 +1,4 @@
-//! Room 7, the tills: who takes money, and gives it back.
+//! The tills: who takes money, and gives it back.
 //!
 //! [`Provider`] is all that the rest of the program knows of them;
 //! `docs/PAYMENTS.md` says how each is set up.
@@ -20,6 +20,11 @@ pub use vnpay::{Settings as VnpaySettings, VNPAY};
 pub const CALLBACK_PATH: &str = "/payments/{provider}/callback";
 /// Where a provider sends the buyer's browser back to.
 pub const RETURN_PATH: &str = "/payments/{provider}/return";
+
+/// The parameters of a query text, as [`Provider::verify`] reads them.
+pub fn parameters(query: &str) -> Vec<(String, String)> {
+    form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+}
 
 /// Who takes money, and gives it back.
 #[async_trait]
@@ -49,7 +54,8 @@ pub trait Provider: Send + Sync {
     async fn query(&self, payment: &Payment) -> Result<Standing, Error>;
 
     /// Gives back all of a payment, or a part. May be asked again with the same refund;
-    /// `repeated` says that the outcome of an earlier try is not known.
+    /// `repeated` says that the outcome of the last try is not known: it ended in
+    /// [`Error::Unknown`], or in nothing at all. After any other error it is `false`.
     ///
     /// Refunds of one payment are to be asked for one after the other.
     async fn refund(
@@ -152,8 +158,8 @@ pub enum Error {
     /// It may have been done. Asking again tells.
     #[error("it is not known whether it was done: {0}")]
     Unknown(String),
-    /// Nothing was done, nor will be.
-    #[error("refused with code {0}")]
+    /// Nothing was done, nor will be, or only a person can tell. A code, or why.
+    #[error("refused: {0}")]
     Refused(String),
 }
 

@@ -72,8 +72,11 @@ async fn at_once_with_its_payment_one_of_them_wins() {
                 cancelled.unwrap();
                 code_and_reason(paid);
             }
-            // It was released, then paid, then its seat was not to be had: nobody else
-            // is here who could have it.
+            // Released, then paid late, then cancelled before that was through.
+            OrderState::RefundDue => {
+                assert!(found.tickets.is_empty());
+                assert_eq!(paid.unwrap().state(), OrderState::RefundDue);
+            }
             other => panic!("{other:?}"),
         }
         found.state() == OrderState::Paid

@@ -4,23 +4,28 @@ use std::sync::{Arc, Mutex};
 
 use axum::{
     Router,
+    body::Bytes,
     extract::{RawQuery, State},
     http::{StatusCode, header::CONTENT_TYPE},
     response::IntoResponse,
-    routing::get,
+    routing::{get, post},
 };
 use holdfast::{
     domain::{Money, OrderId, Payment, PaymentId, PaymentState, Refund, RefundId, RefundState},
+    limits::MAX_PROVIDER_ANSWER_BYTES,
     payments::{
         Answer, CALLBACK_PATH, Charge, Error, Forged, Notice, Provider, Providers, Standing, VNPAY,
-        VnpaySettings,
+        VnpaySettings, parameters,
     },
 };
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 use tokio::net::TcpListener;
 
-use crate::support::vnpay::Simulator;
+use crate::support::{
+    eventually, http,
+    vnpay::{API_PATH, Simulator},
+};
 
 type Heard = Vec<Result<Notice, Forged>>;
 
@@ -43,10 +48,6 @@ fn provider(settings: &VnpaySettings) -> Arc<dyn Provider> {
 
 fn dong(dong: i64) -> Money {
     Money { currency: "VND".parse().unwrap(), micros: dong * 1_000_000 }
-}
-
-fn parameters(query: &str) -> Vec<(String, String)> {
-    form_urlencoded::parse(query.as_bytes()).into_owned().collect()
 }
 
 impl Scene {
@@ -229,16 +230,36 @@ async fn what_is_paid_is_told_until_it_is_written_down() {
 }
 
 #[tokio::test]
+async fn a_buyer_who_pays_on_the_page_comes_back_with_the_same_word() {
+    let scene = Scene::new(&[Answer::Later, Answer::Settled]).await;
+    scene.open().await;
+    let choice = format!("/paymentv2/choice?choice=pay&txn_ref={}", scene.txn_ref());
+    let back = http::send(scene.simulator.addr, "POST", &choice, &[], &[]).await;
+    assert!(back.head.starts_with("HTTP/1.1 303"), "{back:?}");
+    // We heard of it before the browser was sent back.
+    let heard = scene.heard()[0].clone();
+    let query = back.head.split_once("/payments/vnpay/return?").unwrap().1;
+    let query = query.split_once("\r\n").unwrap().0;
+    assert_eq!(scene.vnpay().verify(&parameters(query)), heard);
+    assert!(matches!(heard.unwrap().standing, Standing::Paid { .. }));
+    // And hear of it again, since we had not written it down.
+    let told = eventually("a second callback", async || {
+        Some(codes(&scene.known().await)).filter(|codes| codes.len() == 2)
+    });
+    assert_eq!(told.await, [code(503, "99"), code(200, "00")]);
+}
+
+#[tokio::test]
 async fn a_wrong_amount_is_seen_and_a_forged_word_is_none() {
     let scene = Scene::new(&[Answer::WrongAmount]).await;
     scene.open().await;
     scene.act("pay", json!({ "ipn": false })).await;
     let told = scene.act("ipn", json!({ "amount": 500_000 })).await;
     let reference = told["transaction_no"].as_str().unwrap().parse().unwrap();
-    let paid = Ok(scene.notice(Standing::Paid { amount: dong(5_000), reference }));
+    let paid = scene.notice(Standing::Paid { amount: dong(5_000), reference });
     let told = scene.act("ipn", json!({ "forged": true })).await;
     assert_eq!(codes(&told), [code(200, "04"), code(200, "97")]);
-    assert_eq!(scene.heard(), [paid, Err(Forged::Signature)]);
+    assert_eq!(scene.heard(), [Ok(paid), Err(Forged::Signature)]);
 }
 
 #[tokio::test]
@@ -312,6 +333,22 @@ async fn parts_are_given_back_up_to_the_whole() {
 }
 
 #[tokio::test]
+async fn a_part_that_got_lost_another_day_is_not_given_back_twice() {
+    let mut scene = Scene::new(&[Answer::Settled]).await;
+    scene.paid().await;
+    let create_time = OffsetDateTime::now_utc() - Duration::days(1);
+    let lost = Refund { create_time, ..scene.part(dong(500_000)) };
+    // Nothing was given back, so this was not.
+    assert_eq!(scene.refund(&lost, true).await, Ok(true));
+    let why = "its answer was lost, on another day";
+    assert_eq!(scene.refund(&lost, true).await, Err(Error::Refused(why.into())));
+    // Where no answer was lost, there is nothing to fear.
+    let next = Refund { create_time, ..scene.part(dong(500_000)) };
+    assert_eq!(scene.refund(&next, false).await, Ok(true));
+    assert_eq!(scene.known().await["refunds"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn what_was_not_paid_or_is_refused_is_not_given_back() {
     let mut scene = Scene::new(&[Answer::Settled]).await;
     let refund = scene.part(scene.payment.amount);
@@ -324,6 +361,40 @@ async fn what_was_not_paid_or_is_refused_is_not_given_back() {
     let nobody =
         VnpaySettings { api_url: "http://127.0.0.1:1".into(), ..scene.simulator.settings() };
     let refund = provider(&nobody).refund(&scene.payment, &refund, false).await;
-    assert!(matches!(refund, Err(Error::Later(_))), "{refund:?}");
+    let Err(Error::Later(why)) = refund else { panic!("{refund:?}") };
+    assert!(why.starts_with("Connection refused"), "{why}");
     assert_eq!(scene.known().await["refunds"], json!([]));
+    // VNPAY thinks better of it; the refund's id was used up by then.
+    let refund = scene.part(dong(500_000));
+    assert_eq!(scene.refund(&refund, false).await, Err(Error::Refused("95".into())));
+    scene.simulator.set(&json!({ "refuse_refunds": false })).await;
+    assert_eq!(scene.refund(&refund, true).await, Ok(true));
+}
+
+#[tokio::test]
+async fn an_answer_is_to_what_was_asked_and_not_endless() {
+    let mut scene = Scene::new(&[Answer::Settled]).await;
+    // Between us and VNPAY is somebody who gives its first answer again and again.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let api_url = format!("http://{}", listener.local_addr().unwrap());
+    let (vnpay, first) = (scene.simulator.addr, Arc::new(Mutex::new(None)));
+    let kept = first.clone();
+    let relay = post(async move |body: Bytes| {
+        let known: Option<Vec<u8>> = kept.lock().unwrap().clone();
+        let answer = match known {
+            Some(known) => known,
+            None => http::send(vnpay, "POST", API_PATH, &[], &body).await.body,
+        };
+        kept.lock().unwrap().get_or_insert(answer).clone()
+    });
+    tokio::spawn(async { axum::serve(listener, Router::new().route("/", relay)).await.unwrap() });
+    let relayed = provider(&VnpaySettings { api_url, ..scene.simulator.settings() });
+    scene.paid().await;
+    let paid = relayed.query(&scene.payment).await;
+    assert!(matches!(paid, Ok(Standing::Paid { .. })), "{paid:?}");
+    scene.payment.payment_id = PaymentId::new_v7();
+    let later = |why: &str| Err(Error::Later(why.into()));
+    assert_eq!(relayed.query(&scene.payment).await, later("its answer has another vnp_TxnRef"));
+    *first.lock().unwrap() = Some(vec![b' '; MAX_PROVIDER_ANSWER_BYTES + 1]);
+    assert_eq!(relayed.query(&scene.payment).await, later("its answer is too long"));
 }

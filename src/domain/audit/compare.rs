@@ -70,6 +70,9 @@ pub fn compare(
     comparison.journal();
     comparison.areas();
     comparison.holders();
+    if postgres.gives_back {
+        comparison.found.retain(|difference| !difference.may_come_back());
+    }
     comparison.found
 }
 

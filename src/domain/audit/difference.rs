@@ -73,6 +73,14 @@ pub enum Mend {
 pub type Kind = &'static str;
 
 impl Difference {
+    /// Whether places that are given back just now may be all of it.
+    pub fn may_come_back(&self) -> bool {
+        matches!(
+            self,
+            Self::SoldWithoutTicket { .. } | Self::AreaCount { .. } | Self::HolderCount { .. }
+        )
+    }
+
     /// Every kind that counts, for a metric of each.
     pub const KINDS: [Kind; 32] = [
         "not_loaded",

@@ -131,6 +131,9 @@ pub struct PostgresPicture {
     /// Of the holds that live in Redis.
     pub outcomes: HashMap<HoldId, Outcome>,
     pub recent: Vec<RecentSale>,
+    /// Places of refunds come back these days: what Redis and Postgres count of them
+    /// cannot be compared, for no sale says by how much they may differ.
+    pub gives_back: bool,
     /// What Postgres contradicts itself in, and what it was to tell Redis long
     /// ago.
     pub own: Vec<Difference>,

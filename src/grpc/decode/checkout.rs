@@ -78,7 +78,8 @@ fn buyer_of(fields: &mut Fields, buyer: proto::Buyer) -> Option<Buyer> {
 
 /// A URL that a browser, or a server, can be sent to.
 fn web_url(fields: &mut Fields, field: &str, url: &str) -> Option<String> {
-    let is_good = url.chars().count() <= MAX_URL_CHARS
+    let is_good = url.len() <= MAX_URL_CHARS
+        && url.bytes().all(|b| b.is_ascii_graphic())
         && url.parse::<http::Uri>().is_ok_and(|url| {
             matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some()
         });

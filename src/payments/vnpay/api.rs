@@ -1,6 +1,6 @@
 //! VNPAY's merchant API: what it knows of a payment, and money back.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error as StdError, sync::Arc, time::Duration};
 
 use reqwest::{Client, Response, header::CONTENT_TYPE, redirect::Policy};
 use serde_json::{Map, Value};
@@ -120,13 +120,13 @@ impl Api {
         .await
     }
 
-    /// Asks for money back. Its request id is the refund's, which VNPAY takes once a day.
-    async fn refund(&self, payment: &Payment, refund: &Refund) -> Result<Fields, Error> {
+    /// Asks for money back, by a request id that VNPAY takes once a day.
+    async fn refund(&self, id: Uuid, payment: &Payment, refund: &Refund) -> Result<Fields, Error> {
         let actor: String =
             refund.actor.chars().filter(char::is_ascii_alphanumeric).take(64).collect();
         let info = format!("Refund of order {}", payment.order_id.0.simple());
         self.call([
-            ("vnp_RequestId", &refund.refund_id.0.simple().to_string()),
+            ("vnp_RequestId", &id.simple().to_string()),
             ("vnp_Version", VERSION),
             ("vnp_Command", "refund"),
             ("vnp_TmnCode", &self.tmn_code),
@@ -159,7 +159,7 @@ impl Vnpay {
                 .standing(&answer, code)
                 .map_err(|field| Error::Later(format!("its answer lacks {field}"))),
             // It was paid, and then given back by hand: for a person to see to.
-            "00" => Err(Error::Refused("00, given back".to_owned())),
+            "00" => Err(Error::Refused("it was given back".to_owned())),
             "91" => Ok(Standing::Unknown),
             code => Err(refused(code)),
         }
@@ -172,42 +172,73 @@ impl Vnpay {
         refund: &Refund,
         repeated: bool,
     ) -> Result<Reversed, Error> {
-        let answer = self.api.refund(payment, refund).await?;
-        let code = answer.get("vnp_ResponseCode").unwrap_or_default();
-        match code {
-            "00" => {
-                let reference = answer.get("vnp_TransactionNo").map(ToOwned::to_owned);
-                Ok(Reversed { reference })
-            }
-            // It has this request already, or another one for the payment.
-            "94" if self.is_given_back(payment, refund, repeated).await? => {
-                Ok(Reversed { reference: None })
-            }
-            "94" => Err(Error::Later("another refund of it is under way".to_owned())),
-            "99" => Err(unknown("it answers 99")),
-            code => Err(refused(code)),
+        // For a day VNPAY knows a request again by its id. After that, a part whose answer
+        // was lost could be given back twice: only where nothing was, it is asked for.
+        let is_known = !repeated || kind(payment, refund) == WHOLE || is_today(refund.create_time);
+        if !is_known && !is_untouched(&self.api.query(payment).await?) {
+            return Err(Error::Refused("its answer was lost, on another day".to_owned()));
+        }
+        let answer = self.api.refund(refund.refund_id.0, payment, refund).await?;
+        if answer.get("vnp_ResponseCode") != Some("94") {
+            return reversed(&answer);
+        }
+        // VNPAY has that request, or another one for the payment: which?
+        let state = self.api.query(payment).await?;
+        if is_given_back(&state, payment, refund, repeated) {
+            return Ok(Reversed { reference: None });
+        }
+        // Where nothing was given back, the request that had its id was refused; so
+        // another one is no second one.
+        if !is_untouched(&state) {
+            return Err(under_way());
+        }
+        let answer = self.api.refund(Uuid::now_v7(), payment, refund).await?;
+        match answer.get("vnp_ResponseCode") {
+            Some("94") => Err(under_way()),
+            _ => reversed(&answer),
         }
     }
+}
 
-    /// Whether VNPAY has this refund: all was given back, by whomever; or a part, and we
-    /// have asked for one before and lost the answer.
-    async fn is_given_back(
-        &self,
-        payment: &Payment,
-        refund: &Refund,
-        repeated: bool,
-    ) -> Result<bool, Error> {
-        let answer = self.api.query(payment).await?;
-        let done = answer.get("vnp_TransactionType").unwrap_or_default();
-        // 00: given back. 05: VNPAY works on it. 06: it has asked the bank.
-        let is_accepted = matches!(answer.get("vnp_TransactionStatus"), Some("00" | "05" | "06"));
-        let is_this = done == kind(payment, refund) && (done == WHOLE || repeated);
-        Ok(answer.get("vnp_ResponseCode") == Some("00") && is_accepted && is_this)
+/// Whether VNPAY has the money, and was asked for none of it.
+fn is_untouched(state: &Fields) -> bool {
+    let fields = ["vnp_ResponseCode", "vnp_TransactionStatus", "vnp_TransactionType"];
+    fields.map(|name| state.get(name).unwrap_or_default()) == ["00", "00", PAYMENT]
+}
+
+/// Whether VNPAY has this refund: all was given back, by whomever; or a part, and we
+/// have asked for one before and lost the answer.
+fn is_given_back(state: &Fields, payment: &Payment, refund: &Refund, repeated: bool) -> bool {
+    let done = state.get("vnp_TransactionType").unwrap_or_default();
+    // 00: given back. 05: VNPAY works on it. 06: it has asked the bank.
+    let is_accepted = matches!(state.get("vnp_TransactionStatus"), Some("00" | "05" | "06"));
+    let is_this = done == kind(payment, refund) && (done == WHOLE || repeated);
+    state.get("vnp_ResponseCode") == Some("00") && is_accepted && is_this
+}
+
+/// What an answer to a refund comes to.
+fn reversed(answer: &Fields) -> Result<Reversed, Error> {
+    match answer.get("vnp_ResponseCode").unwrap_or_default() {
+        "00" => {
+            let reference = answer.get("vnp_TransactionNo").map(ToOwned::to_owned);
+            Ok(Reversed { reference })
+        }
+        "99" => Err(unknown("it answers 99")),
+        code => Err(refused(code)),
     }
+}
+
+fn under_way() -> Error {
+    Error::Later("another refund of it is under way".to_owned())
 }
 
 fn kind(payment: &Payment, refund: &Refund) -> &'static str {
     if refund.amount == payment.amount { WHOLE } else { PART }
+}
+
+/// Whether that is the day that it is in Vietnam.
+fn is_today(time: OffsetDateTime) -> bool {
+    date(time).get(..8) == date(OffsetDateTime::now_utc()).get(..8)
 }
 
 /// A code that is a no. What our settings are to blame for (02: terminal, 97: secret)
@@ -226,10 +257,13 @@ fn unknown(why: &str) -> Error {
 /// A call that was not answered. Where there was no connection, nothing was asked.
 fn failed(error: reqwest::Error) -> Error {
     let (is_connect, error) = (error.is_connect(), error.without_url());
-    match is_connect {
-        true => Error::Later(error.to_string()),
-        false => unknown(&error.to_string()),
+    // What lies deepest says why: a certificate, a name, a port.
+    let mut deepest: &dyn StdError = &error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
     }
+    let why = deepest.to_string();
+    if is_connect { Error::Later(why) } else { Error::Unknown(why) }
 }
 
 async fn read(mut answer: Response) -> Result<Vec<u8>, Error> {
@@ -238,7 +272,7 @@ async fn read(mut answer: Response) -> Result<Vec<u8>, Error> {
         return Err(unknown(&format!("it answers HTTP {}", status.as_u16())));
     }
     let mut bytes = Vec::new();
-    while let Some(piece) = answer.chunk().await.map_err(|error| unknown(&error.to_string()))? {
+    while let Some(piece) = answer.chunk().await.map_err(failed)? {
         if bytes.len() + piece.len() > MAX_PROVIDER_ANSWER_BYTES {
             return Err(unknown("its answer is too long"));
         }

@@ -9,7 +9,10 @@ use time::macros::datetime;
 use uuid::uuid;
 
 use super::*;
-use crate::domain::{OrderId, PaymentState};
+use crate::{
+    domain::{OrderId, PaymentState},
+    payments::parameters,
+};
 
 const SECRET: &str = "a-secret-of-both-sides";
 const PAID: &str = "vnp_Amount=125000000&vnp_BankCode=NCB&vnp_BankTranNo=VNP14422574&\
@@ -55,10 +58,6 @@ fn payment() -> Payment {
         pay_time: None,
         settlement: None,
     }
-}
-
-fn parameters(query: &str) -> Parameters {
-    form_urlencoded::parse(query.as_bytes()).into_owned().collect()
 }
 
 /// A callback's parameters, with some set anew or, where empty, taken out.

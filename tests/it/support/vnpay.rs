@@ -14,6 +14,8 @@ use super::http::{self, Answer};
 
 const TMN_CODE: &str = "HOLDFAST";
 const SECRET: &str = "a-secret-of-tests";
+/// Of the merchant API.
+pub const API_PATH: &str = "/merchant_webapi/api/transaction";
 
 pub struct Simulator {
     /// Ends with it.
@@ -43,7 +45,7 @@ impl Simulator {
             tmn_code: TMN_CODE.into(),
             hash_secret: SECRET.into(),
             pay_url: format!("http://{}/paymentv2/vpcpay.html", self.addr),
-            api_url: format!("http://{}/merchant_webapi/api/transaction", self.addr),
+            api_url: format!("http://{}{API_PATH}", self.addr),
             public_url: "https://tickets.example".into(),
         }
     }
