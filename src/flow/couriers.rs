@@ -99,11 +99,14 @@ impl Drop for Trip {
     fn drop(&mut self) {
         let couriers = &self.flows.couriers;
         let mut under_way = couriers.lock();
-        if let Some(of_target) = under_way.get_mut(&self.target) {
-            of_target.count -= 1;
-            if of_target.count == 0 && !of_target.is_failing {
-                under_way.remove(&self.target);
-            }
+        let Some(of_target) = under_way.get_mut(&self.target) else { return };
+        of_target.count -= 1;
+        // What fails is left to the job: a server that is down is asked once a second.
+        if of_target.is_failing {
+            return;
+        }
+        if of_target.count == 0 {
+            under_way.remove(&self.target);
         }
         couriers.due.notify_one();
     }

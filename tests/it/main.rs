@@ -44,6 +44,7 @@ mod load;
 mod load_event;
 mod load_once;
 mod mail;
+mod mail_delivery;
 mod model;
 mod outbox;
 mod packed_seats;

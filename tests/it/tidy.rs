@@ -301,6 +301,7 @@ fn the_contract_promises_the_bounds_that_are_kept() {
     };
     let (event, catalog) = (proto("event.proto"), proto("catalog.proto"));
     let (reservation, errors) = (proto("reservation.proto"), proto("errors.proto"));
+    let told = proto("order_event.proto");
     let hours = l::MAX_HOLD_TIME.as_secs() / 3_600;
     for (text, promise) in [
         (&errors, format!("the first {}", l::MAX_VIOLATIONS)),
@@ -334,6 +335,15 @@ fn the_contract_promises_the_bounds_that_are_kept() {
         (&reservation, format!("nothing changes for {} s", l::FEED_HEARTBEAT.as_secs())),
         (&reservation, format!("is reset after {} s", l::STREAM_STALLED.as_secs())),
         (&reservation, format!("room for {} streams", l::MAX_SUBSCRIBERS)),
+        (&told, format!("has {} such streams", l::MAX_ORDER_EVENT_STREAMS)),
+        (&told, format!("at most {}.", l::MAX_WEBHOOKS)),
+        (&errors, format!("are {} webhooks already", l::MAX_WEBHOOKS)),
+        (&told, format!("of at most {} characters without", l::MAX_WEBHOOK_URL_CHARS)),
+        (&told, format!("looks through {} numbers", l::MAX_REPLAYED)),
+        (&told, format!("and after {} s without", l::FEED_HEARTBEAT.as_secs())),
+        (&told, format!("1 to {}; {} where not given", l::MAX_PAGE_SIZE, l::DEFAULT_PAGE_SIZE)),
+        (&told, format!("at most {}; those that are none", l::MAX_DEAD_LETTERS_AT_ONCE)),
+        (&told, format!("the oldest {} of them", l::MAX_DEAD_LETTERS_RETRIED)),
     ] {
         assert!(text.contains(&promise), "nowhere promised: {promise}");
     }

@@ -6,6 +6,7 @@ pub mod hook;
 pub mod http;
 pub mod mailbox;
 pub mod model;
+pub mod post;
 pub mod redis_fleet;
 mod stage;
 mod stores;
