@@ -11,8 +11,10 @@ use tonic::Code;
 use uuid::Uuid;
 
 use crate::support::{
-    Stage, eventually, hold_request,
+    EVENT, Stage, Stores, eventually, hold_request,
+    mailbox::MailServer,
     post::{Post, count, start},
+    small_event,
     told::{dead_letters, order_event_service},
 };
 
@@ -75,11 +77,34 @@ async fn what_is_refused_for_good_is_a_dead_letter() {
     assert_eq!(dead_letters(&mut service, "").await.len(), 1);
 }
 
+/// Whoever runs the servers mends that: no letter is given up for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_is_refused_is_no_dead_letter() {
+    let (stores, mail) = (Stores::new().await, MailServer::start().await);
+    let server = start(&stores, mail.url_with("wrong")).await;
+    server.create_event(small_event(EVENT)).await.unwrap();
+    let postgres = stores.postgres().await;
+    let post = Post { stores, server, mail, postgres };
+    post.sell(&["D-1"], 0, ["Ann", "ann@buyer.example", "en"]).await;
+    eventually("it is tried again", async || {
+        let sql = "SELECT last_error FROM deliveries WHERE attempts > 1 AND state = 'DUE'";
+        let row = post.postgres.query_opt(sql, &[]).await.unwrap()?;
+        row.get::<_, Option<String>>(0)
+            .map(|error| assert_eq!(error, "the mail server answered 535"))
+    })
+    .await;
+    let Post { stores, server, mail, postgres } = post;
+    server.app.stop().await;
+    let _mended = start(&stores, mail.url()).await;
+    eventually("it is sent", async || (count(&postgres, "DONE").await == 1).then_some(())).await;
+    assert_eq!(mail.taken().len(), 1);
+}
+
 /// Two servers number and deliver; whoever has it, each letter is sent once.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_servers_send_each_letter_once() {
     let post = Post::new().await;
-    let _other = start(&post.stores, &post.mail).await;
+    let _other = start(&post.stores, post.mail.url()).await;
     let mut expected = HashSet::new();
     for row in ["E", "F"] {
         for number in 1..=10 {
@@ -124,6 +149,7 @@ async fn a_lease_that_has_passed_is_anybodys() {
     let later = post.taken(1).await;
     let id = format!("{}.order_paid@house.example", sold.order_id);
     assert_eq!(later[0].parsed().message_id(), Some(id.as_str()));
+    eventually("it is noted", async || (post.count("DONE").await == 1).then_some(())).await;
     assert_eq!(post.count("DUE").await, 1);
     let sql = "UPDATE deliveries SET next_time = now() WHERE state = 'DUE'";
     post.postgres.execute(sql, &[]).await.unwrap();
@@ -198,7 +224,7 @@ async fn nothing_is_lost_with_a_server_that_is_killed() {
         server.kill().await.unwrap();
     }
     postgres.execute(sql, &[]).await.unwrap();
-    let _last = start(&stores, &mail).await;
+    let _last = start(&stores, mail.url()).await;
     eventually("all is delivered", async || (count(&postgres, "DUE").await == 0).then_some(()))
         .await;
     let taken = mail.taken();

@@ -8,7 +8,7 @@ use std::{
 };
 
 use mail_parser::{Message, MessageParser, MimeHeaders};
-use mailin::{Action, Handler, Response, Session, SessionBuilder, response};
+use mailin::{Action, AuthMechanism, Handler, Response, Session, SessionBuilder, response};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
@@ -55,6 +55,13 @@ struct Box {
 }
 
 impl Handler for Box {
+    fn auth_plain(&mut self, _: &str, user: &str, password: &str) -> Response {
+        match (user, password) {
+            ("house", "secret") => response::AUTH_OK,
+            _ => response::INVALID_CREDENTIALS,
+        }
+    }
+
     fn rcpt(&mut self, to: &str) -> Response {
         if to.starts_with("nobody") {
             return response::NO_MAILBOX;
@@ -101,7 +108,8 @@ impl MailServer {
             let mut connections = JoinSet::new();
             loop {
                 let (stream, peer) = listener.accept().await.unwrap();
-                let builder = SessionBuilder::new("mail.house.example");
+                let mut builder = SessionBuilder::new("mail.house.example");
+                builder.enable_auth(AuthMechanism::Plain).insecure_enable_plaintext_auth();
                 let session = builder.build(peer.ip(), mailbox.clone());
                 connections.spawn(converse(stream, session));
             }
@@ -115,8 +123,13 @@ impl MailServer {
         assert!(serving.await.unwrap_err().is_cancelled());
     }
 
+    /// It takes one login alone.
     pub fn url(&self) -> String {
-        format!("smtp://{}", self.addr)
+        self.url_with("secret")
+    }
+
+    pub fn url_with(&self, password: &str) -> String {
+        format!("smtp://house:{password}@{}", self.addr)
     }
 
     pub fn taken(&self) -> Vec<Mail> {

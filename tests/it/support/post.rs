@@ -29,7 +29,7 @@ impl Post {
     pub async fn of(event: proto::CreateEventRequest) -> Self {
         let stores = Stores::new().await;
         let mail = MailServer::start().await;
-        let server = start(&stores, &mail).await;
+        let server = start(&stores, mail.url()).await;
         server.create_event(event).await.unwrap();
         let postgres = stores.postgres().await;
         Self { stores, server, mail, postgres }
@@ -74,11 +74,11 @@ impl Post {
     }
 }
 
-/// A server that writes to buyers.
-pub async fn start(stores: &Stores, mail: &MailServer) -> Server {
+/// A server that writes to buyers by way of this mail server.
+pub async fn start(stores: &Stores, smtp_url: String) -> Server {
     let any = "127.0.0.1:0".parse().unwrap();
     let mail = Mail {
-        smtp_url: Some(mail.url().into()),
+        smtp_url: Some(smtp_url.into()),
         mail_from: Some("The House <tickets@house.example>".into()),
         mail_utc_offset: time::UtcOffset::from_hms(7, 0, 0).unwrap(),
     };

@@ -1,9 +1,12 @@
 //! Order events by hand, beside those of sales, and the service that tells of them.
 
+use std::time::Duration;
+
 use holdfast::proto::{
     self, OrderEventKind, StreamOrderEventsRequest,
     order_event_service_client::OrderEventServiceClient,
 };
+use tokio::time::timeout;
 use tokio_postgres::Client;
 use tonic::{Streaming, transport::Channel};
 use uuid::Uuid;
@@ -67,11 +70,15 @@ impl Reader {
         Ok(())
     }
 
-    /// Reads until it has so many.
+    /// Reads until it has so many; they come within 20 s.
     pub async fn read(&mut self, count: usize) {
-        while self.events.len() < count {
-            self.next().await.unwrap();
-        }
+        let read = timeout(Duration::from_secs(20), async {
+            while self.events.len() < count {
+                self.next().await.unwrap();
+            }
+        });
+        let in_time = read.await.is_ok();
+        assert!(in_time, "only {} of {count} came", self.events.len());
     }
 
     pub fn sequences(&self) -> Vec<i64> {
