@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::{
-    sync::Notify,
+    sync::{Notify, Semaphore},
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -15,7 +15,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{Error, Flows, order_event_tail::Tail};
 use crate::{
     domain::{Target, WebhookId},
-    limits::{CALLS_OF_A_WEBHOOK, MAILS_AT_ONCE, PUBLISH_PAUSE},
+    limits::{CALLS_OF_A_WEBHOOK, DELIVERY_SESSIONS, MAILS_AT_ONCE, PUBLISH_PAUSE},
     mail::Mailer,
     webhooks::Caller,
 };
@@ -35,6 +35,8 @@ pub struct Couriers {
     /// Deliveries may be due, and there is room for them.
     pub(super) due: Notify,
     under_way: Mutex<HashMap<Target, UnderWay>>,
+    /// Sessions that tries under way may use: callers shall not wait for them.
+    pub(super) sessions: Semaphore,
     pub(super) tasks: TaskTracker,
 }
 
@@ -57,6 +59,7 @@ impl Couriers {
             written: Notify::new(),
             due: Notify::new(),
             under_way: Mutex::default(),
+            sessions: Semaphore::new(DELIVERY_SESSIONS),
             tasks: TaskTracker::new(),
         }
     }

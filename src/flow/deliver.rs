@@ -74,6 +74,7 @@ impl Flows {
         let (target, patience) = (delivery.target(), Instant::now() + DELIVERY_LEASE / 3);
         self.couriers.note(target, tried.as_ref().is_err_and(|failure| !failure.is_final));
         loop {
+            let session = self.couriers.sessions.acquire().await;
             let noted = match &tried {
                 Ok(()) => self.ledger.finish_delivery(delivery).await.map(|()| "done"),
                 Err(failure) => {
@@ -81,6 +82,7 @@ impl Flows {
                     is_dead.map(|is_dead| if is_dead { "dead" } else { "failed" })
                 }
             };
+            drop(session);
             match noted {
                 Ok(result) => {
                     telemetry::delivery(target.kind(), result);
@@ -122,6 +124,7 @@ impl Flows {
         if kind == LetterKind::Refunded {
             key = format!("{key}.{}", told.sequence);
         }
+        let _session = self.couriers.sessions.acquire().await.map_err(for_now)?;
         let event = self.ledger.find_event(&told.event_id).await.map_err(for_now)?;
         let event = event.ok_or_else(|| Undelivered::for_good("the event is not there"))?.event;
         let seating = self.ledger.find_seating(order.order_id).await.map_err(for_now)?;
@@ -136,7 +139,10 @@ impl Flows {
 
     async fn order_told(&self, told: &OrderEvent) -> Result<Option<Order>, Undelivered> {
         match told.order_id {
-            Some(order_id) => self.ledger.find_order(order_id).await.map_err(for_now),
+            Some(order_id) => {
+                let _session = self.couriers.sessions.acquire().await.map_err(for_now)?;
+                self.ledger.find_order(order_id).await.map_err(for_now)
+            }
             None => Ok(None),
         }
     }

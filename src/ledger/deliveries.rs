@@ -47,17 +47,18 @@ pub struct DeliveryCounts {
 }
 
 impl Ledger {
-    /// Claims mails that are due, so many at most.
+    /// Claims mails that are due, so many at most. What is claimed is found by index, as
+    /// an array: a join could be planned to read the whole table.
     pub async fn claim_mails(&self, limit: i64) -> Result<Vec<Delivery>, Error> {
         const SQL: &str = concat!(
             "-- claim_mails
             WITH claimed AS (
                 UPDATE deliveries
                 SET attempts = attempts + 1, next_time = now() + $1 * interval '1 second'
-                WHERE delivery_id IN (
+                WHERE delivery_id = ANY(ARRAY(
                     SELECT delivery_id FROM deliveries
                     WHERE state = 'DUE' AND webhook_id IS NULL AND next_time <= now()
-                    ORDER BY next_time, delivery_id LIMIT $2 FOR UPDATE SKIP LOCKED)
+                    ORDER BY next_time, delivery_id LIMIT $2 FOR UPDATE SKIP LOCKED))
                 RETURNING delivery_id, order_event_id, attempts
             )
             SELECT delivery_id, attempts, ",
@@ -81,11 +82,11 @@ impl Ledger {
             ), claimed AS (
                 UPDATE deliveries
                 SET attempts = attempts + 1, next_time = now() + $1 * interval '1 second'
-                WHERE delivery_id IN (
+                WHERE delivery_id = ANY(ARRAY(
                     SELECT delivery_id FROM rooms r CROSS JOIN LATERAL (
                         SELECT delivery_id FROM deliveries
                         WHERE state = 'DUE' AND webhook_id = r.webhook_id AND next_time <= now()
-                        ORDER BY next_time, delivery_id LIMIT r.room FOR UPDATE SKIP LOCKED) d)
+                        ORDER BY next_time, delivery_id LIMIT r.room FOR UPDATE SKIP LOCKED) d))
                 RETURNING delivery_id, order_event_id, attempts, webhook_id
             )
             SELECT delivery_id, attempts, ",

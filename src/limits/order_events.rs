@@ -20,9 +20,11 @@ pub const MAX_WEBHOOK_URL_CHARS: usize = 1_000;
 /// Of the key that a webhook's calls are signed with.
 pub const WEBHOOK_SECRET_BYTES: usize = 32;
 /// Calls of one webhook that one server has under way; one, while they fail.
-pub const CALLS_OF_A_WEBHOOK: i64 = 4;
+pub const CALLS_OF_A_WEBHOOK: i64 = 16;
 /// Mails that one server hands over at the same time.
-pub const MAILS_AT_ONCE: i64 = 8;
+pub const MAILS_AT_ONCE: i64 = 16;
+/// Sessions of the pool that deliveries use at the same time; the others are for calls.
+pub const DELIVERY_SESSIONS: usize = 2;
 /// A webhook that has not answered by then has failed.
 pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of its answer that are read, so that the connection serves again.
