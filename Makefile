@@ -1,9 +1,10 @@
 # Every target does its own set-up: a fresh clone needs nothing before it.
 
-.PHONY: help up test model check bench bench-scale chaos chaos-smoke chaos-mutants docs clean
+.PHONY: help up demo-sale test model check bench bench-scale chaos chaos-smoke chaos-mutants docs clean
 
 help:
 	@echo 'make up     start everything: stores, schema, a demo event, the server'
+	@echo 'make demo-sale  the whole way of a sale on one machine, case by case: CASES="pay forged"'
 	@echo 'make test   all tests, on stores of their own'
 	@echo 'make model  the protocol between the stores, every order of its steps: minutes'
 	@echo 'make check  format, lints, the contract, migrations, documentation'
@@ -17,6 +18,12 @@ up:
 	@.ci/stores
 	cargo build --release --locked --bin holdfast
 	@exec target/release/holdfast dev
+
+# `docs/PAYMENTS.md` lists the cases.
+demo-sale:
+	@.ci/stores
+	cargo build --locked --bin holdfast --example vnpay_simulator --example demo_sale
+	@exec target/debug/examples/demo_sale $(addprefix --only ,$(CASES))
 
 test:
 	@.ci/stores

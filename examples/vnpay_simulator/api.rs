@@ -11,7 +11,7 @@ use axum::{
 use serde_json::{Map, Value};
 
 use crate::{
-    book::{Book, Refund, State, Transaction},
+    book::{Asked, Book, Refund, State, Transaction},
     sign::{hmac, is_time, now},
 };
 
@@ -29,21 +29,31 @@ const SIGNED_ANSWER: &str = "vnp_ResponseId vnp_Command vnp_ResponseCode vnp_Mes
 const SIGNED_QUERY_MORE: &str = " vnp_PromotionCode vnp_PromotionAmount";
 
 pub async fn answer(Part(book): Part<Arc<Book>>, body: Bytes) -> Response {
-    if book.settings().await.down {
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
-    }
     let Ok(asked) = serde_json::from_slice::<Fields>(&body) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
+    if book.settings().await.down {
+        note(&book, &asked, "503").await;
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
     let (code, of) = match judge(&book, &asked).await {
         Ok(transaction) => ("00", Some(transaction)),
         Err(code) => (code, None),
     };
     let told = told(&book, &asked, code, of.as_ref());
     if book.settings().await.lose_answers {
+        note(&book, &asked, "504").await;
         return StatusCode::GATEWAY_TIMEOUT.into_response();
     }
+    note(&book, &asked, code).await;
     axum::Json(told).into_response()
+}
+
+async fn note(book: &Book, asked: &Fields, code: &str) {
+    if let Some(found) = book.transactions().await.get_mut(get(asked, "vnp_TxnRef")) {
+        let command = get(asked, "vnp_Command").to_owned();
+        found.asked.push(Asked { command, code: code.to_owned() });
+    }
 }
 
 fn get<'a>(fields: &'a Fields, name: &str) -> &'a str {

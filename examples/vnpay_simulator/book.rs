@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
@@ -24,8 +25,8 @@ const IPN_TIMEOUT: Duration = Duration::from_secs(15);
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Where IPNs go.
-    pub ipn_url: String,
+    /// Where IPNs go: to each in turn.
+    pub ipn_urls: Vec<String>,
     /// How often one is sent until it is answered 00 or 02. VNPAY: 10.
     pub ipn_tries: u32,
     /// How long it waits between them. VNPAY: 5 minutes.
@@ -65,6 +66,7 @@ pub struct Transaction {
     pub transaction_no: String,
     pub pay_date: String,
     pub ipns: Vec<Ipn>,
+    pub asked: Vec<Asked>,
     pub refunds: Vec<Refund>,
 }
 
@@ -82,6 +84,14 @@ impl Ipn {
     pub fn is_done(&self) -> bool {
         matches!(self.rsp_code.as_deref(), Some("00" | "02"))
     }
+}
+
+/// A call of the merchant's, and how it was answered.
+#[derive(Debug, Clone, Serialize)]
+pub struct Asked {
+    pub command: String,
+    /// `vnp_ResponseCode`, or the HTTP status where there was none.
+    pub code: String,
 }
 
 /// Money that was asked back.
@@ -112,13 +122,14 @@ pub struct Book {
     /// Of calls to the merchant API.
     pub request_ids: Mutex<HashSet<String>>,
     numbers: Mutex<u64>,
+    ipns_sent: AtomicUsize,
     client: reqwest::Client,
 }
 
 impl Book {
     pub fn new(flags: Flags) -> anyhow::Result<Self> {
         let settings = Settings {
-            ipn_url: flags.ipn_url.clone(),
+            ipn_urls: flags.ipn_url.clone(),
             ipn_tries: flags.ipn_tries,
             ipn_pause_ms: flags.ipn_pause_ms,
             down: false,
@@ -131,6 +142,7 @@ impl Book {
             transactions: Mutex::default(),
             request_ids: Mutex::default(),
             numbers: Mutex::new(14_000_000),
+            ipns_sent: AtomicUsize::default(),
             client: reqwest::Client::builder().no_proxy().timeout(IPN_TIMEOUT).build()?,
         })
     }
@@ -153,12 +165,13 @@ impl Book {
         numbers.to_string()
     }
 
-    /// Takes the money, or fails with a code; where that was decided before, it stays.
+    /// Takes the money, or fails with a code. Money that was taken stays taken; what
+    /// failed may be paid after all, as where a bank finds out later.
     pub async fn decide(&self, txn_ref: &str, code: &str) -> Option<Transaction> {
         let number = self.new_number().await;
         let mut transactions = self.transactions.lock().await;
         let found = transactions.get_mut(txn_ref)?;
-        if found.state == State::Open {
+        if found.state == State::Open || (found.state == State::Failed && code == "00") {
             found.pay_date = now();
             code.clone_into(&mut found.response_code);
             (found.state, found.transaction_no) = match code {
@@ -216,8 +229,10 @@ impl Book {
 
     /// Sends a query to the merchant once, and notes the answer.
     pub async fn send(&self, txn_ref: &str, query: &str) -> Ipn {
-        let url = self.settings().await.ipn_url.clone();
-        let (http_status, rsp_code) = match self.client.get(format!("{url}?{query}")).send().await {
+        let urls = self.settings().await.ipn_urls.clone();
+        let at = self.ipns_sent.fetch_add(1, Ordering::Relaxed) % urls.len().max(1);
+        let url = format!("{}?{query}", urls.get(at).map_or("", String::as_str));
+        let (http_status, rsp_code) = match self.client.get(url).send().await {
             Err(_) => (None, None),
             Ok(answer) => {
                 let status = answer.status().as_u16();

@@ -30,7 +30,7 @@ use crate::book::Book;
 ///                                        ?txn_ref=REF&choice=pay, fail or leave
 /// POST /merchant_webapi/api/transaction  the merchant API (HOLDFAST_VNPAY_API_URL)
 ///
-/// GET  /control/transactions             all that is known, IPNs and refunds as well
+/// GET  /control/transactions             all that is known: IPNs, calls, refunds
 /// GET  /control/transactions/REF         one
 /// POST /control/transactions/REF/pay     {"delay_ms": 0, "ipn": true, "wait": true}
 /// POST /control/transactions/REF/fail    likewise, and {"code": "24"}
@@ -38,9 +38,10 @@ use crate::book::Book;
 ///                                        make it wrong, then it is sent once
 /// POST /control/transactions/REF/replay  the last IPN once more
 /// GET  /control/transactions/REF/return  where the buyer's browser goes
-/// GET  /control/settings                 and POST, to change some: ipn_url, ipn_tries,
-///                                        ipn_pause_ms, down (503), lose_answers (the
-///                                        merchant API: done, but 504), refuse_refunds (95)
+/// GET  /control/settings                 and POST, to change some: ipn_urls (each in
+///                                        turn), ipn_tries, ipn_pause_ms, down (503),
+///                                        lose_answers (of the merchant API: done, but
+///                                        504), refuse_refunds (95)
 ///
 /// REF is vnp_TxnRef, 32 hexadecimal digits; it is known once its page was opened.
 #[derive(Debug, Clone, Parser)]
@@ -60,9 +61,9 @@ pub struct Flags {
         default_value = "a-secret-for-one-machine"
     )]
     hash_secret: String,
-    /// Where the merchant is told of payments.
+    /// Where the merchant is told of payments; given again, at each in turn.
     #[arg(long, default_value = "http://127.0.0.1:8080/payments/vnpay/callback")]
-    ipn_url: String,
+    ipn_url: Vec<String>,
     /// How often an IPN is sent until it is answered 00 or 02. VNPAY: 10.
     #[arg(long, default_value_t = 10)]
     ipn_tries: u32,

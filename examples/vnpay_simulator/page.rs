@@ -94,6 +94,7 @@ async fn open(book: &Book, query: &str) -> Result<Transaction, (&'static str, St
         transaction_no: "0".to_owned(),
         pay_date: String::new(),
         ipns: Vec::new(),
+        asked: Vec::new(),
         refunds: Vec::new(),
     };
     let mut transactions = book.transactions().await;

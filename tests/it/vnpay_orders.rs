@@ -36,7 +36,7 @@ impl Scene {
         let doors = Doors { grpc_addr: any, http_addr: any, payments, mail: Mail::default() };
         let server = Server::start_on(&doors, &stores.settings()).await;
         let ipn_url = format!("http://{}/payments/vnpay/callback", server.app.http_addr);
-        simulator.set(&json!({ "ipn_url": ipn_url, "ipn_tries": 3 })).await;
+        simulator.set(&json!({ "ipn_urls": [ipn_url], "ipn_tries": 3 })).await;
         let mut house = small_event(EVENT);
         for category in &mut house.chart.as_mut().unwrap().price_categories {
             let price = category.price.as_mut().unwrap();
