@@ -33,7 +33,7 @@ async fn sales_do_not_wait_for_a_mail_server_that_is_down() {
         rows.first().map(|row| row.get::<_, String>(0))
     })
     .await;
-    assert_eq!(post.count("DUE").await, 3);
+    eventually("all of them wait", async || (post.count("DUE").await == 3).then_some(())).await;
     post.mail.start_again().await;
     post.settled().await;
     let taken = post.mail.taken();
