@@ -15,7 +15,7 @@ use super::{
     session::Tx,
 };
 use crate::domain::{Epoch, EventId, HoldId, HoldRecord, HolderId, Refusal, SeatIndex};
-use crate::limits::{ENDED_HOLD_KEPT, MAX_ENDED_LOADED};
+use crate::limits::{ENDED_HOLD_KEPT, EXPIRY_BATCH, MAX_ENDED_LOADED};
 
 /// All that Postgres knows of an event, at the beginning of an epoch.
 #[derive(Debug, Clone)]
@@ -142,8 +142,13 @@ async fn settle_expired_in_tx(tx: &Tx<'_>, event_id: &EventId, now_ms: i64) -> R
             ON CONFLICT (event_id, hold_id) DO NOTHING RETURNING hold_id
         )
         INSERT INTO order_events (kind, event_id, hold_ids)
-        SELECT 'HOLDS_EXPIRED', $1, array_agg(hold_id) FROM inserted HAVING count(*) > 0";
-    tx.query(SQL, &[&event_id.as_str(), &now_ms, &ENDED_HOLD_KEPT.as_secs_f64()]).await?;
+        SELECT 'HOLDS_EXPIRED', $1, array_agg(hold_id)
+        FROM (SELECT hold_id, (row_number() OVER () - 1) / $4::int8 AS part FROM inserted) i
+        GROUP BY part";
+    // As many in one order event as the expiry job has: a message has room for them.
+    let in_one = i64::try_from(EXPIRY_BATCH).unwrap_or(i64::MAX);
+    let kept = ENDED_HOLD_KEPT.as_secs_f64();
+    tx.query(SQL, &[&event_id.as_str(), &now_ms, &kept, &in_one]).await?;
     Ok(())
 }
 
