@@ -50,8 +50,8 @@ const PATCHES: [Patch; 8] = [
     },
     Patch {
         is_on: cfg!(feature = "mutant-no-epoch-check"),
-        guard: "FROM asked JOIN fence USING (event_id, epoch) ORDER BY n",
-        without: "FROM asked JOIN fence USING (event_id) ORDER BY n",
+        guard: "FROM asked JOIN fence USING (event_id, epoch) LEFT JOIN waiting",
+        without: "FROM asked JOIN fence USING (event_id) LEFT JOIN waiting",
     },
     Patch {
         is_on: cfg!(feature = "mutant-rebuild-without-journal"),

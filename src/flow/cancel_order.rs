@@ -54,6 +54,7 @@ impl Flows {
         let (actor, reason) = (&request.actor, &request.reason);
         let cancelled = self.ledger.cancel_order(order_id, actor, reason).await;
         cancelled.map_err(|error| Error::from(error).after_a_change())?;
+        self.order_events_written();
         let order = self.order(order_id).await.map_err(Error::after_a_change)?;
         match order.state {
             OrderState::Cancelled => Ok(order),

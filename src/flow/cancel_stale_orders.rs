@@ -113,7 +113,9 @@ impl Flows {
             let sold: Vec<_> = settled.ended.iter().filter(sold).map(|e| e.hold_id).collect();
             let unsold = orders.iter().filter(|order| !sold.contains(&order.hold_id));
             let unsold: Vec<_> = unsold.map(|order| order.order_id).collect();
-            return Ok(self.ledger.cancel_stale_orders(&unsold).await?);
+            let count = self.ledger.cancel_stale_orders(&unsold).await?;
+            self.order_events_written();
+            return Ok(count);
         }
         Err(Error::unsettled())
     }

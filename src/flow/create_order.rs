@@ -69,6 +69,7 @@ impl Flows {
             //    harm: its payment is late then.
             let made = self.ledger.create_order(&order).await;
             if made.map_err(|error| Error::from(error).after_a_change())? {
+                self.order_events_written();
                 failpoint!("order:made");
                 let order = self.ledger.find_order(order.order_id).await;
                 let order = order.map_err(|error| Error::from(error).after_a_change())?;

@@ -49,6 +49,7 @@ impl Flows {
             Ok(reversed) => {
                 let reference = reversed.reference.unwrap_or_default();
                 self.ledger.end_refund(refund, Ok(&reference)).await?;
+                self.order_events_written();
                 tracing::info!(%refund_id, "given back");
                 Ok(true)
             }

@@ -100,6 +100,7 @@ impl Flows {
             }
             _ => Error::from(error),
         })?;
+        self.order_events_written();
         failpoint!("payment:due");
         tracing::warn!(%order_id, waited, "a payment is to be given back");
         self.order(order_id).await

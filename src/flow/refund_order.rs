@@ -35,6 +35,7 @@ impl Flows {
                     self.event_anew(&order.event_id).await?;
                 }
                 Refunded::Noted { returned } => {
+                    self.order_events_written();
                     failpoint!("refund:noted");
                     // 4. Redis, and with it everybody who watches. What fails here, the
                     //    outbox repeats.

@@ -53,6 +53,7 @@ impl Ledger {
                 picture.gives_back = gives_back_in_tx(tx, event_id, since).await?;
                 outbox_in_tx(tx, event_id, &mut picture.own).await?;
                 orders_in_tx(tx, event_id, &mut picture.own).await?;
+                money_in_tx(tx, event_id, &mut picture.own).await?;
                 Ok(picture)
             }
             .scope_boxed()
@@ -284,6 +285,37 @@ async fn orders_in_tx(
             }
             _ => Difference::OrderTotal { order, total_micros, tickets_micros },
         });
+    }
+    Ok(())
+}
+
+/// Money that nobody sees to, or of which the books do not agree.
+async fn money_in_tx(
+    tx: &Tx<'_>,
+    event_id: &EventId,
+    found: &mut Vec<Difference>,
+) -> Result<(), Error> {
+    const SQL: &str = "-- audit: money
+        SELECT order_id, 'has a payment that is not settled'
+        FROM payments JOIN orders o USING (order_id)
+        WHERE event_id = $1 AND payments.state = 'PAID' AND settlement IS NULL
+            AND payments.pay_time < now() - $2 * interval '1 second'
+        UNION ALL
+        SELECT order_id, 'is REFUND_DUE, and nothing is to be given back' FROM orders o
+        WHERE event_id = $1 AND state = 'REFUND_DUE' AND NOT EXISTS (
+            SELECT FROM refunds r WHERE r.order_id = o.order_id AND r.state <> 'DONE')
+        UNION ALL
+        SELECT order_id, 'has void tickets of another sum than what is given back'
+        FROM orders o JOIN void_tickets v USING (order_id)
+        WHERE o.event_id = $1 GROUP BY order_id HAVING sum(v.price_micros) <> o.refunded_micros
+        UNION ALL
+        SELECT p.order_id, 'gives back more than was paid'
+        FROM payments p JOIN orders o USING (order_id) JOIN refunds r USING (payment_id)
+        WHERE o.event_id = $1 GROUP BY payment_id
+        HAVING sum(r.amount_micros) FILTER (WHERE r.state <> 'FAILED') > p.amount_micros";
+    let open = AUDIT_OUTBOX_OPEN.as_secs_f64();
+    for row in tx.query(SQL, &[&event_id.as_str(), &open]).await? {
+        found.push(Difference::OrderMoney { order: OrderId(row.get(0)), what: row.get(1) });
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use crate::support::{
 };
 
 /// What the command printed, and what it exited with.
-async fn audit(stores: &Stores, args: &[&str]) -> (i32, String) {
+pub async fn audit(stores: &Stores, args: &[&str]) -> (i32, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_holdfast"))
         .arg("audit")
         .args(args)
@@ -32,7 +32,7 @@ async fn audit(stores: &Stores, args: &[&str]) -> (i32, String) {
     (output.status.code().unwrap(), said.concat())
 }
 
-fn assert_told(told: &str, lines: &[&str]) {
+pub fn assert_told(told: &str, lines: &[&str]) {
     for line in lines {
         assert!(told.contains(line), "{line:?} is not told in\n{told}");
     }

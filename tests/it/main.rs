@@ -18,6 +18,7 @@ mod another_postgres;
 mod another_redis;
 mod audit;
 mod audit_in_pieces;
+mod audit_money;
 mod bad_requests;
 mod block_seats;
 mod cancel_order;

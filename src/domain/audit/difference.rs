@@ -41,6 +41,7 @@ pub enum Difference {
     OrderWithoutOutcome { order: OrderId, hold: HoldId },
     OrderTotal { order: OrderId, total_micros: i64, tickets_micros: i64 },
     OrderTickets { order: OrderId, what: &'static str },
+    OrderMoney { order: OrderId, what: String },
     AreaSold { area: String, sold: u32, tickets: u32 },
 
     StreamSeat { server: String, seat: String, told: Option<SeatStatus>, redis: SeatStatus },
@@ -82,7 +83,7 @@ impl Difference {
     }
 
     /// Every kind that counts, for a metric of each.
-    pub const KINDS: [Kind; 32] = [
+    pub const KINDS: [Kind; 33] = [
         "not_loaded",
         "other_epoch",
         "log_end",
@@ -111,6 +112,7 @@ impl Difference {
         "order_without_outcome",
         "order_total",
         "order_tickets",
+        "order_money",
         "area_sold",
         "stream_seat",
         "stream_area",
@@ -148,6 +150,7 @@ impl Difference {
             Self::OrderWithoutOutcome { .. } => "order_without_outcome",
             Self::OrderTotal { .. } => "order_total",
             Self::OrderTickets { .. } => "order_tickets",
+            Self::OrderMoney { .. } => "order_money",
             Self::AreaSold { .. } => "area_sold",
             Self::StreamSeat { .. } => "stream_seat",
             Self::StreamArea { .. } => "stream_area",
@@ -253,6 +256,7 @@ impl fmt::Display for Difference {
             | Self::OrderWithoutOutcome { .. }
             | Self::OrderTotal { .. }
             | Self::OrderTickets { .. }
+            | Self::OrderMoney { .. }
             | Self::AreaSold { .. } => self.of_postgres(f),
             Self::StreamSeat { .. } | Self::StreamArea { .. } | Self::StreamSilent { .. } => {
                 self.of_a_stream(f)

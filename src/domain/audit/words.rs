@@ -179,6 +179,9 @@ impl Difference {
             Self::OrderTickets { order, what } => {
                 write!(f, "order {order} {what}: a person must look")
             }
+            Self::OrderMoney { order, what } => {
+                write!(f, "order {order} {what}: a person must look")
+            }
             Self::AreaSold { area, sold, tickets } => write!(
                 f,
                 "area {area}: Postgres counts {sold} sold, but there are {tickets} tickets: too \
