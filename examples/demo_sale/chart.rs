@@ -11,6 +11,12 @@ pub fn of_cases(event_id: &str, names: &[&str]) -> proto::CreateEventRequest {
     house(event_id, &rows.collect::<Vec<_>>(), areas.collect())
 }
 
+/// Rows of ten seats `<row>-<number>`, and one area.
+pub fn of_rows(event_id: &str, rows: usize, units: i32) -> proto::CreateEventRequest {
+    let rows = (1..=rows).map(|n| row(&n.to_string(), 10));
+    house(event_id, &rows.collect::<Vec<_>>(), vec![area("floor", units)])
+}
+
 fn house(
     event_id: &str,
     rows: &[proto::Row],

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{stage::Stage, watch::Watch};
+use crate::{letters::Letter, stage::Stage, watch::Watch};
 
 /// Where an order has got to, wherever that can be seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -31,8 +31,10 @@ pub struct End {
     pub ipn: Vec<String>,
     /// Money that VNPAY gave back: whole (02) or a part (03), in currency units.
     pub given_back: Vec<String>,
-    /// E-mail that the buyer received; `None` where none is set up.
-    pub mails: Option<Vec<String>>,
+    /// What an internal service heard of the order.
+    pub told: Vec<String>,
+    /// E-mail that the buyer received, and of how many tickets the codes in it are.
+    pub mails: Vec<String>,
 }
 
 /// Whose end is looked for.
@@ -56,6 +58,9 @@ impl End {
                 (SELECT count(*) FROM tickets t WHERE t.order_id = o.order_id),
                 (SELECT count(*) FROM void_tickets v WHERE v.order_id = o.order_id),
                 coalesce((SELECT outcome FROM hold_outcomes h WHERE h.hold_id = $2), 'open'),
+                ARRAY(SELECT ticket_id FROM tickets t WHERE t.order_id = o.order_id
+                    UNION ALL
+                    SELECT ticket_id FROM void_tickets v WHERE v.order_id = o.order_id),
                 ARRAY(SELECT replace(kind, 'ORDER_', '') FROM order_events e
                     WHERE e.order_id = o.order_id ORDER BY order_event_id)
             FROM orders o WHERE o.order_id = $1";
@@ -79,12 +84,13 @@ impl End {
             tickets: row.get(3),
             void_tickets: row.get(4),
             hold: row.get(5),
-            events: row.get(6),
+            events: row.get(7),
             seats: traces.seats.iter().map(|seat| watch.seat(seat)).collect(),
             units_left: watch.units(&traces.area),
             ipn,
             given_back,
-            mails: None,
+            told: stage.events.of(&traces.order_id),
+            mails: mails(&stage.letters(order_id), &row.get::<_, Vec<Uuid>>(6)),
         })
     }
 
@@ -93,9 +99,26 @@ impl End {
     pub fn fits(&self, expected: &Self) -> bool {
         let told = self.seats.len() == expected.seats.len()
             && self.seats.iter().zip(&expected.seats).all(|(told, all)| is_part_of(told, all));
-        let rest = Self { seats: expected.seats.clone(), ..self.clone() };
+        // Who follows the events hears of each that there is.
+        let told = told && self.told == expected.events;
+        let rest =
+            Self { seats: expected.seats.clone(), told: expected.told.clone(), ..self.clone() };
         told && rest == *expected
     }
+}
+
+/// What the letters are about; of the tickets, how many their codes are.
+fn mails(letters: &[Letter], tickets: &[Uuid]) -> Vec<String> {
+    let is_one = |code: &&String| tickets.iter().any(|ticket| ticket.to_string() == **code);
+    let mut mails: Vec<String> = letters
+        .iter()
+        .map(|letter| match letter.codes.iter().filter(is_one).count() {
+            0 => letter.about.clone(),
+            codes => format!("{} with {codes} codes", letter.about),
+        })
+        .collect();
+    mails.sort();
+    mails
 }
 
 fn each(list: &Value, tell: impl Fn(&Value) -> String) -> Vec<String> {

@@ -4,6 +4,10 @@ use std::{net::TcpListener, path::Path, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use holdfast::dev::Child;
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
 use tokio::time::{Instant, sleep};
 
 pub struct Process(Child);
@@ -16,6 +20,13 @@ impl Process {
         all.extend(settings.iter().map(String::as_str));
         all.extend(command);
         Ok(Self(Child::start("TERM", &all, None, log)?))
+    }
+
+    /// Ends it without a word, and its guard with it: they are one process group.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        killpg(Pid::from_raw(i32::try_from(self.0.id())?), Signal::SIGKILL)?;
+        self.0.ended().await?;
+        Ok(())
     }
 
     pub async fn stop(&mut self) {

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     end::{End, Traces},
+    letters::BUYERS,
     process::until,
     stage::Stage,
     till::location,
@@ -96,7 +97,7 @@ impl Sale {
             payment_provider: provider.to_owned(),
             buyer: Some(proto::Buyer {
                 name: format!("Buyer of {}", self.name),
-                email: format!("{}@buyers.example", self.name),
+                email: format!("buyer-of-{}{BUYERS}", self.name),
                 language: "vi".to_owned(),
             }),
             return_url: RETURN_URL.to_owned(),

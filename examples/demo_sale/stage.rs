@@ -4,6 +4,7 @@ use std::{
     env, fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    sync::PoisonError,
     time::Duration,
 };
 
@@ -14,6 +15,7 @@ use holdfast::{
     proto::{
         self, catalog_service_client::CatalogServiceClient,
         checkout_service_client::CheckoutServiceClient,
+        order_event_service_client::OrderEventServiceClient,
         reservation_service_client::ReservationServiceClient,
     },
 };
@@ -23,8 +25,11 @@ use tonic::{
     Code, Status,
     transport::{Channel, Endpoint},
 };
+use uuid::Uuid;
 
 use crate::{
+    events::Events,
+    letters::{Letter, Letters, MailServer},
     process::{Process, free_ports, until},
     till::{self, Till},
     watch::Watch,
@@ -41,6 +46,9 @@ pub struct Stage {
     pub till: Till,
     pub http: reqwest::Client,
     pub postgres: tokio_postgres::Client,
+    pub events: Events,
+    mail: MailServer,
+    letters: std::sync::Mutex<Letters>,
     /// Whoever changes what VNPAY's side does to all has it alone.
     pub alone: RwLock<()>,
     postgres_url: String,
@@ -62,6 +70,7 @@ pub struct Server {
     pub streams: ReservationServiceClient<Channel>,
     pub catalog: CatalogServiceClient<Channel>,
     pub checkout: CheckoutServiceClient<Channel>,
+    events: OrderEventServiceClient<Channel>,
 }
 
 impl Stage {
@@ -85,7 +94,10 @@ impl Stage {
             .build()?;
         let till = Till::new(format!("http://127.0.0.1:{till_port}"), http.clone());
         let log = dir.path().join("log");
+        let mail = MailServer::start().await;
         let stores = [
+            format!("HOLDFAST_SMTP_URL={}", mail.url()),
+            "HOLDFAST_MAIL_FROM=The House <tickets@house.example>".to_owned(),
             format!("HOLDFAST_POSTGRES_URL={postgres_url}"),
             format!("HOLDFAST_REDIS_URL={redis_url}"),
         ];
@@ -100,11 +112,18 @@ impl Stage {
         let callbacks: Vec<String> =
             servers.iter().map(|server| server.at(till::CALLBACK)).collect();
         let simulator = till.start(&callbacks, &log.join("vnpay.log")).await?;
-        let stage = Self {
+        for server in &servers {
+            server.start(&http).await?;
+        }
+        let events = Events::follow(servers.each_ref().map(|server| server.events.clone()));
+        Ok(Self {
             servers,
             till,
             http,
             postgres: client,
+            events,
+            mail,
+            letters: std::sync::Mutex::default(),
             alone: RwLock::default(),
             postgres_url,
             redis_url,
@@ -112,11 +131,7 @@ impl Stage {
             postgres_process: Mutex::new(postgres),
             redis_process: Mutex::new(redis),
             dir,
-        };
-        for server in &stage.servers {
-            server.start(&stage.http).await?;
-        }
-        Ok(stage)
+        })
     }
 
     pub async fn stop(&self) {
@@ -128,6 +143,13 @@ impl Stage {
         self.simulator.lock().await.stop().await;
         self.postgres_process.lock().await.stop().await;
         self.redis_process.lock().await.stop().await;
+    }
+
+    /// E-mail about an order, each once.
+    pub fn letters(&self, order_id: Uuid) -> Vec<Letter> {
+        let mut letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
+        letters.read(&self.mail);
+        letters.of(order_id)
     }
 
     /// Where the logs are, for as long as the demo runs.
@@ -216,7 +238,8 @@ impl Server {
             http: format!("http://127.0.0.1:{http}"),
             process: Mutex::new(None),
             reservations: ReservationServiceClient::new(channel.clone()),
-            streams: ReservationServiceClient::new(endless),
+            streams: ReservationServiceClient::new(endless.clone()),
+            events: OrderEventServiceClient::new(endless),
             catalog: CatalogServiceClient::new(channel.clone()),
             checkout: CheckoutServiceClient::new(channel),
         })
@@ -244,6 +267,12 @@ impl Server {
         until("a server is ready", START, ask)
             .await
             .with_context(|| format!("see {}", self.log.display()))
+    }
+
+    /// kill -9.
+    pub async fn kill(&self) -> anyhow::Result<()> {
+        let mut process = self.process.lock().await.take();
+        process.as_mut().context("the server does not run")?.kill().await
     }
 }
 

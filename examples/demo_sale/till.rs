@@ -76,6 +76,12 @@ impl Till {
         self.get(&format!("/control/transactions/{txn_ref}")).await
     }
 
+    /// All that it knows.
+    pub async fn books(&self) -> anyhow::Result<Vec<Value>> {
+        let books = self.get("/control/transactions").await?;
+        Ok(books.as_array().cloned().unwrap_or_default())
+    }
+
     /// Where the buyer's browser goes after the page.
     pub async fn return_url(&self, txn_ref: &str) -> anyhow::Result<String> {
         let answer = self.get(&format!("/control/transactions/{txn_ref}/return")).await?;

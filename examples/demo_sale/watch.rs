@@ -103,6 +103,11 @@ impl Watch {
     pub fn units(&self, area_id: &str) -> Option<i32> {
         self.told(|told| told.areas.get(area_id).copied())
     }
+
+    /// How many seats were seen in a status last.
+    pub fn count(&self, status: SeatStatus) -> usize {
+        self.told(|told| told.seats.values().filter(|seen| seen.last() == Some(&status)).count())
+    }
 }
 
 fn short(status: SeatStatus) -> &'static str {

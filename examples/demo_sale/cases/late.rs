@@ -24,6 +24,7 @@ pub async fn cancelled_then_paid(sale: &mut Sale) -> anyhow::Result<End> {
     Ok(End {
         hold: "expired".to_owned(),
         events: texts(&["CREATED", "CANCELLED", "PAID"]),
+        mails: texts(&["order_cancelled", "order_paid with 4 codes"]),
         seats: texts(&["HELD AVAILABLE HELD SOLD", "HELD AVAILABLE HELD SOLD"]),
         ..sold()
     })
@@ -38,6 +39,7 @@ pub async fn gone(sale: &mut Sale) -> anyhow::Result<End> {
         order: "REFUNDED".to_owned(),
         refunds: vec![format!("DONE {TOTAL}")],
         events: texts(&["CREATED", "REFUND_DUE", "REFUNDED"]),
+        mails: texts(&["order_refunded"]),
         given_back: vec![format!("02 {TOTAL}")],
         ..due
     })
@@ -70,6 +72,7 @@ pub async fn manual(sale: &mut Sale) -> anyhow::Result<End> {
         payments: Vec::new(),
         refunds: vec![format!("DONE {TOTAL}")],
         events: texts(&["CREATED", "REFUND_DUE", "REFUNDED"]),
+        mails: texts(&["order_refunded"]),
         seats: texts(&["HELD AVAILABLE", "HELD AVAILABLE HELD"]),
         units_left: Some(UNITS),
         ipn: Vec::new(),
@@ -86,6 +89,7 @@ pub async fn cancel_then_pay(sale: &mut Sale) -> anyhow::Result<End> {
     Ok(End {
         hold: "released".to_owned(),
         events: texts(&["CREATED", "CANCELLED", "REFUND_DUE"]),
+        mails: texts(&["order_cancelled"]),
         ..due()
     })
 }

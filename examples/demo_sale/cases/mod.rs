@@ -234,6 +234,7 @@ fn sold() -> End {
         events: texts(&["CREATED", "PAID"]),
         seats: texts(&["HELD SOLD", "HELD SOLD"]),
         ipn: texts(&["00"]),
+        mails: texts(&["order_paid with 4 codes"]),
         ..pending()
     }
 }
@@ -246,6 +247,7 @@ fn cancelled() -> End {
         events: texts(&["CREATED", "CANCELLED"]),
         seats: texts(&["HELD AVAILABLE", "HELD AVAILABLE"]),
         units_left: Some(UNITS),
+        mails: texts(&["order_cancelled"]),
         ..pending()
     }
 }
@@ -258,6 +260,7 @@ fn due() -> End {
         refunds: vec![format!("DUE {TOTAL}")],
         events: texts(&["CREATED", "REFUND_DUE"]),
         ipn: texts(&["00"]),
+        mails: Vec::new(),
         ..cancelled()
     }
 }
@@ -273,6 +276,7 @@ fn given_back() -> End {
         seats: texts(&["HELD SOLD AVAILABLE", "HELD SOLD AVAILABLE"]),
         units_left: Some(UNITS),
         given_back: vec![format!("02 {TOTAL}")],
+        mails: texts(&["order_paid with 4 codes", "order_refunded"]),
         ..sold()
     }
 }

@@ -11,6 +11,7 @@ use crate::{process::until, sale::Sale};
 pub async fn whole(sale: &mut Sale) -> anyhow::Result<End> {
     sale.begin().await?;
     sale.pay().await?;
+    sale.reach(&sold()).await?;
     sale.refund(Vec::new()).await?;
     Ok(given_back())
 }
@@ -18,6 +19,7 @@ pub async fn whole(sale: &mut Sale) -> anyhow::Result<End> {
 pub async fn some(sale: &mut Sale) -> anyhow::Result<End> {
     sale.begin().await?;
     sale.pay().await?;
+    sale.reach(&sold()).await?;
     let tickets = second_seat_and_unit(sale).await?;
     sale.refund(tickets).await?;
     Ok(some_given_back())
@@ -43,6 +45,7 @@ fn some_given_back() -> End {
         tickets: 2,
         void_tickets: 2,
         events: texts(&["CREATED", "PAID", "REFUNDED"]),
+        mails: texts(&["order_paid with 4 codes", "order_refunded"]),
         seats: texts(&["HELD SOLD", "HELD SOLD AVAILABLE"]),
         units_left: Some(3),
         given_back: vec![format!("03 {PART}")],
@@ -57,6 +60,7 @@ pub async fn refused(sale: &mut Sale) -> anyhow::Result<End> {
         refunds: vec![format!("FAILED {TOTAL}")],
         events: texts(&["CREATED", "PAID", "REFUND_DUE"]),
         given_back: Vec::new(),
+        mails: sold().mails,
         ..given_back()
     };
     refused_then_again(sale, false, &failed).await?;
@@ -79,6 +83,7 @@ async fn refused_then_again(sale: &mut Sale, some: bool, failed: &End) -> anyhow
     let _alone = stage.alone.write().await;
     sale.begin().await?;
     sale.pay().await?;
+    sale.reach(&sold()).await?;
     let tickets = if some { second_seat_and_unit(sale).await? } else { Vec::new() };
     stage.till.set("refuse_refunds", true).await?;
     let refunded = sale.refund(tickets).await;
