@@ -269,6 +269,14 @@ impl Server {
             .with_context(|| format!("see {}", self.log.display()))
     }
 
+    /// How long a job of this server's has been at work, all its runs together.
+    pub async fn busy_s(&self, http: &reqwest::Client, job: &str) -> anyhow::Result<f64> {
+        let metrics = http.get(self.at("/metrics")).send().await?.text().await?;
+        let name = format!("holdfast_job_run_seconds_sum{{job=\"{job}\"}} ");
+        let value = metrics.lines().find_map(|line| line.strip_prefix(&name));
+        Ok(value.with_context(|| format!("no metric of {job}"))?.parse()?)
+    }
+
     /// kill -9.
     pub async fn kill(&self) -> anyhow::Result<()> {
         let mut process = self.process.lock().await.take();

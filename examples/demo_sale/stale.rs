@@ -14,6 +14,9 @@ const EVENT: &str = "demo-stale";
 const IN_FLIGHT: usize = 48;
 /// Of so many orders, one waits for VNPAY: it is asked whether that was paid.
 const ONE_BY_VNPAY: usize = 20;
+/// Of so many orders, each server has at least this part of the work.
+const ENOUGH_FOR_TWO: usize = 2_000;
+const FAIR: f64 = 0.1;
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(180);
 
 /// Makes `count` orders by the contract, each with a seat and a unit; moves their
@@ -29,6 +32,7 @@ pub async fn play(stage: &Arc<Stage>, count: usize) -> anyhow::Result<Line> {
         .await?;
     let made_s = begun.elapsed().as_secs_f32();
 
+    let idle_s = busy_s(stage).await?;
     const TIME: &str = "-- demo: stale
         UPDATE orders SET price_expire_time = now() - interval '1 second'
         WHERE event_id = $1 AND state = 'PENDING'";
@@ -42,6 +46,7 @@ pub async fn play(stage: &Arc<Stage>, count: usize) -> anyhow::Result<Line> {
     })
     .await?;
     let reaped_s = begun.elapsed().as_secs_f32();
+    let busy_s = busy_s(stage).await?;
     let seats = count.div_ceil(10) * 10;
     let is_back = async || {
         let is_all = watch.count(SeatStatus::Available) == seats;
@@ -52,11 +57,19 @@ pub async fn play(stage: &Arc<Stage>, count: usize) -> anyhow::Result<Line> {
     let mut wrong = found_wrong(stage, count, moved).await?;
     wrong.extend(back.err().map(|error| format!("{error:#}")));
     let rate = f64::from(units) / f64::from(reaped_s);
+    let worked_s = [busy_s[0] - idle_s[0], busy_s[1] - idle_s[1]];
+    let is_shared = count >= ENOUGH_FOR_TWO;
+    if is_shared && worked_s.iter().any(|&one_s| one_s < (worked_s[0] + worked_s[1]) * FAIR) {
+        wrong.push(format!("the servers worked for {worked_s:.1?} s"));
+    }
     let done = format!(
         "{count} orders made by the contract in {made_s:.0} s, one in {ONE_BY_VNPAY} by vnpay; \
          the time of all is up"
     );
-    let summary = format!("CANCELLED once each, in {reaped_s:.1} s ({rate:.0} a second)");
+    let summary = format!(
+        "CANCELLED once each, in {reaped_s:.1} s ({rate:.0} a second); the servers worked for \
+         {worked_s:.1?} s"
+    );
     Ok(Line::summed_up("stale", done, summary, wrong))
 }
 
@@ -87,6 +100,13 @@ async fn make(stage: &Arc<Stage>, n: usize) -> anyhow::Result<()> {
         server.checkout.clone().create_order(request.clone()).await
     });
     made.await.map(|_| ())
+}
+
+/// How long each server has seen to such orders until now.
+async fn busy_s(stage: &Stage) -> anyhow::Result<[f64; 2]> {
+    let [one, other] = &stage.servers;
+    let job = "cancel_stale_orders";
+    Ok([one.busy_s(&stage.http, job).await?, other.busy_s(&stage.http, job).await?])
 }
 
 /// Each order was cancelled once, and told of once; nothing is left of it.

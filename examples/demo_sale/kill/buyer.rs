@@ -16,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// An order that was paid, as far as the buyer can know.
 pub struct Bought {
     pub order_id: Uuid,
+    /// The state that it must end in.
+    pub expected: &'static str,
     /// What Confirm answered, where nobody else knows.
     pub confirmed: Option<OrderState>,
     /// The name of the payment at VNPAY.
@@ -35,15 +37,18 @@ enum Way {
     Gone,
     /// By Confirm.
     Manual,
+    /// VNPAY tells; then all of it is given back.
+    GivenBack,
 }
 
 impl Way {
-    /// Of twenty, one is untold, one late, one too late, and two are manual.
+    /// Of twenty, one is untold, one late, one too late, one given back, two are manual.
     fn of(n: usize) -> Self {
         match n % 20 {
             9 => Self::Untold,
             13 => Self::Late,
             7 => Self::Gone,
+            17 => Self::GivenBack,
             3 | 11 => Self::Manual,
             _ => Self::Told,
         }
@@ -77,7 +82,15 @@ pub async fn buy(stage: &Arc<Stage>, n: usize) -> anyhow::Result<Vec<Bought>> {
             WHERE order_id = $1";
         ensure!(stage.postgres.execute(SQL, &[&order_id]).await? == 1, "no such order");
     }
-    bought.push(Bought { order_id, confirmed: None, txn_ref: Some(txn_ref) });
+    if way == Way::GivenBack {
+        give_back(stage, order_id).await?;
+    }
+    let expected = match way {
+        Way::Gone => "REFUND_DUE",
+        Way::GivenBack => "REFUNDED",
+        _ => "PAID",
+    };
+    bought.push(Bought { order_id, expected, confirmed: None, txn_ref: Some(txn_ref) });
     Ok(bought)
 }
 
@@ -159,7 +172,32 @@ async fn buy_by_confirm(stage: &Stage, hold: &proto::Hold) -> anyhow::Result<Bou
         .call("Confirm", async |server| server.reservations.clone().confirm(request.clone()).await);
     let order = answer.await?.order.context("an order")?;
     let confirmed = Some(order.state());
-    Ok(Bought { order_id: order.order_id.parse()?, confirmed, txn_ref: None })
+    Ok(Bought { order_id: order.order_id.parse()?, expected: "PAID", confirmed, txn_ref: None })
+}
+
+/// Waits until an order is paid, and gives all of it back.
+async fn give_back(stage: &Stage, order_id: Uuid) -> anyhow::Result<()> {
+    let order_id = order_id.to_string();
+    let request = proto::GetOrderRequest { order_id: order_id.clone() };
+    until("the order is paid", PATIENCE, async || {
+        let answer = stage.call("GetOrder", async |server| {
+            server.checkout.clone().get_order(request.clone()).await
+        });
+        let order = answer.await.ok()?.order?;
+        (order.state() == OrderState::Paid).then_some(())
+    })
+    .await?;
+    let request = proto::RefundOrderRequest {
+        order_id,
+        refund_id: Uuid::now_v7().to_string(),
+        actor: "box office".to_owned(),
+        reason: "a demo".to_owned(),
+        ..proto::RefundOrderRequest::default()
+    };
+    let answer = stage.call("RefundOrder", async |server| {
+        server.checkout.clone().refund_order(request.clone()).await
+    });
+    answer.await.map(|_| ())
 }
 
 async fn let_expire(stage: &Stage, hold: &proto::Hold) -> anyhow::Result<()> {

@@ -1,13 +1,14 @@
 //! What must be true after all of it.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt};
 
-use holdfast::proto::{OrderState, SeatStatus};
+use holdfast::proto::SeatStatus;
+use serde_json::Value;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{EVENT, buyer::Bought};
-use crate::{process::until, stage::Stage, watch::Watch};
+use crate::{letters::Letter, process::until, stage::Stage, watch::Watch};
 
 pub struct Found {
     pub summary: String,
@@ -24,11 +25,12 @@ struct Order {
     is_late: bool,
 }
 
-/// Answers once nothing waits: no order, payment, letter, or word to Redis.
+/// Answers once nothing waits: no order, payment, refund, letter, or word to Redis.
 pub async fn rest(stage: &Stage) -> Option<()> {
     const SQL: &str = "-- demo: rest
         SELECT NOT EXISTS (SELECT FROM orders WHERE event_id = $1 AND state = 'PENDING')
             AND NOT EXISTS (SELECT FROM payments WHERE state = 'PAID' AND settlement IS NULL)
+            AND NOT EXISTS (SELECT FROM refunds WHERE state = 'ASKED')
             AND NOT EXISTS (SELECT FROM outbox WHERE done_at IS NULL)
             AND NOT EXISTS (SELECT FROM order_events WHERE sequence IS NULL)
             AND NOT EXISTS (SELECT FROM deliveries WHERE state = 'DUE')";
@@ -39,65 +41,109 @@ pub async fn rest(stage: &Stage) -> Option<()> {
 /// Compares what buyers, VNPAY's books, Postgres, the stream, and the mail say.
 pub async fn look(stage: &Stage, watch: &Watch, paid: &[Bought]) -> anyhow::Result<Found> {
     let orders = orders(stage).await?;
-    let books: HashMap<String, serde_json::Value> = stage
-        .till
-        .books()
-        .await?
-        .into_iter()
-        .map(|known| (known["txn_ref"].as_str().unwrap_or_default().to_owned(), known))
-        .collect();
-    let mut wrong = Vec::new();
-    let (mut sold, mut due, mut late, mut ipns) = (0, 0, 0, 0);
-    let (mut letters, mut copies) = (0, 0);
+    let name = |known: &Value| known["txn_ref"].as_str().unwrap_or_default().to_owned();
+    let books = stage.till.books().await?.into_iter().map(|known| (name(&known), known));
+    let books: HashMap<String, Value> = books.collect();
+    let mut tally = Tally::default();
     for bought in paid {
-        let order_id = bought.order_id;
-        let Some(order) = orders.get(&order_id) else {
-            wrong.push(format!("order {order_id} was paid, and is not there"));
+        let Some(order) = orders.get(&bought.order_id) else {
+            tally.wrong(bought, "is not there");
             continue;
         };
+        tally.order(bought, order);
+        if let Some(txn_ref) = &bought.txn_ref {
+            tally.books(bought, books.get(txn_ref).unwrap_or(&Value::Null));
+        }
+        tally.letters(bought, &stage.letters(bought.order_id));
+    }
+    let all = orders.values().filter(|order| order.state == "PAID").count();
+    if all != tally.sold {
+        tally.wrong.push(format!("{all} orders are PAID, {} were paid", tally.sold));
+    }
+    tally.wrong.extend(seats_wrong(stage, watch).await?);
+    Ok(Found { summary: tally.to_string(), wrong: tally.wrong })
+}
+
+#[derive(Default)]
+struct Tally {
+    sold: usize,
+    late: usize,
+    due: usize,
+    given_back: usize,
+    ipns: usize,
+    letters: usize,
+    copies: usize,
+    wrong: Vec<String>,
+}
+
+impl Tally {
+    fn wrong(&mut self, of: &Bought, what: impl fmt::Display) {
+        self.wrong.push(format!("order {}, which was paid: {what}", of.order_id));
+    }
+
+    fn order(&mut self, bought: &Bought, order: &Order) {
+        if order.state != bought.expected {
+            self.wrong(bought, format!("{}, not {}", order.state, bought.expected));
+        }
         match (&*order.state, order.tickets, order.refunds) {
-            ("PAID", tickets, 0) if tickets == order.places => sold += 1,
-            ("REFUND_DUE", 0, 1) => due += 1,
-            (state, tickets, refunds) => wrong.push(format!(
-                "order {order_id} was paid, and is {state}: {tickets} of {} tickets, {refunds} \
-                 refunds",
-                order.places
-            )),
-        }
-        late += usize::from(order.is_late && order.state == "PAID");
-        if let Some(state) = bought.confirmed
-            && OrderState::as_str_name(&state) != format!("ORDER_STATE_{}", order.state)
-        {
-            wrong.push(format!("Confirm of order {order_id} answered {state:?}"));
-        }
-        if let Some(known) = bought.txn_ref.as_ref().and_then(|txn_ref| books.get(txn_ref)) {
-            let told = known["ipns"].as_array().map(Vec::as_slice).unwrap_or_default();
-            let is_taken =
-                |ipn: &serde_json::Value| ipn["rsp_code"] == "00" || ipn["rsp_code"] == "02";
-            ipns += told.len();
-            if known["state"] != "PAID" || !(told.is_empty() || told.iter().any(is_taken)) {
-                wrong.push(format!("order {order_id}, in VNPAY's books: {known}"));
+            ("PAID", tickets, 0) if tickets == order.places => self.sold += 1,
+            ("REFUND_DUE", 0, 1) => self.due += 1,
+            ("REFUNDED", 0, 1) => self.given_back += 1,
+            (state, tickets, refunds) => {
+                let places = order.places;
+                let what = format!("{state}, {tickets} of {places} tickets, {refunds} refunds");
+                self.wrong(bought, what);
             }
         }
-        let paid_letters: Vec<_> = stage.letters(order_id);
-        let expected = usize::from(order.state == "PAID");
-        let found = paid_letters.iter().filter(|letter| letter.about == "order_paid").count();
-        if found != expected {
-            wrong.push(format!("order {order_id}, {}: {found} e-mails", order.state));
+        self.late += usize::from(order.is_late);
+        if let Some(state) = bought.confirmed
+            && state.as_str_name() != format!("ORDER_STATE_{}", order.state)
+        {
+            self.wrong(bought, format!("{}, and Confirm answered {state:?}", order.state));
         }
-        letters += found;
-        copies += paid_letters.iter().map(|letter| letter.copies).sum::<usize>();
     }
-    wrong.extend(seats_wrong(stage, watch).await?);
-    let lost = orders.values().filter(|order| order.state == "PAID").count();
-    if lost != sold {
-        wrong.push(format!("{lost} orders are PAID, {sold} were paid"));
+
+    /// Paid there, told until a server had it, and given back once or never.
+    fn books(&mut self, bought: &Bought, known: &Value) {
+        let list = |name: &str| known[name].as_array().map(Vec::as_slice).unwrap_or_default();
+        let told = list("ipns");
+        let is_taken = |ipn: &Value| ipn["rsp_code"] == "00" || ipn["rsp_code"] == "02";
+        let refunds = usize::from(bought.expected == "REFUNDED");
+        self.ipns += told.len();
+        let is_told = told.is_empty() || told.iter().any(is_taken);
+        if known["state"] != "PAID" || !is_told || list("refunds").len() != refunds {
+            self.wrong(bought, format!("in VNPAY's books {known}"));
+        }
     }
-    let summary = format!(
-        "{sold} PAID with their tickets ({late} late, by other holds), {due} REFUND_DUE with \
-         their refunds; {ipns} IPNs; {letters} e-mails by Message-ID, {copies} received"
-    );
-    Ok(Found { summary, wrong })
+
+    /// One letter for what became of it, however often it came. Who is given their money
+    /// back at once may not be sent the tickets any more.
+    fn letters(&mut self, bought: &Bought, letters: &[Letter]) {
+        let count = |about| letters.iter().filter(|letter| letter.about == about).count();
+        let found = (count("order_paid"), count("order_refunded"), letters.len());
+        let is_right = match bought.expected {
+            "PAID" => found == (1, 0, 1),
+            "REFUNDED" => found.0 <= 1 && found.1 == 1 && found.2 == found.0 + 1,
+            _ => found.2 == 0,
+        };
+        if !is_right {
+            self.wrong(bought, format!("{}, letters {letters:?}", bought.expected));
+        }
+        self.letters += letters.len();
+        self.copies += letters.iter().map(|letter| letter.copies).sum::<usize>();
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sold, late, due, given_back, ipns, letters, copies, .. } = self;
+        write!(
+            f,
+            "{sold} PAID with their tickets ({late} late, by other holds), {due} REFUND_DUE and \
+             {given_back} REFUNDED, each with its refund; {ipns} IPNs; {letters} e-mails by \
+             Message-ID, {copies} received"
+        )
+    }
 }
 
 async fn orders(stage: &Stage) -> anyhow::Result<HashMap<Uuid, Order>> {
