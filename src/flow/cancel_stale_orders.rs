@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use futures_util::{StreamExt, stream};
+use tokio::time::Instant;
 
 use super::{
     Error, Flows,
@@ -14,7 +15,7 @@ use crate::{
     ledger::StaleOrder,
     limits::{
         MAX_EPOCH_ATTEMPTS, PROVIDER_CALLS_AT_ONCE, STALE_ORDERS_ASKED_AT_ONCE,
-        STALE_ORDERS_AT_ONCE,
+        STALE_ORDERS_ASKED_FOR, STALE_ORDERS_AT_ONCE,
     },
 };
 
@@ -56,15 +57,26 @@ impl Flows {
     /// as soon as the answer is there. Where there is none, the order waits for a
     /// later run.
     async fn cancel_payable(self: &Arc<Self>) -> Result<usize, Error> {
-        let claimed = self.ledger.claim_stale_orders(true, STALE_ORDERS_ASKED_AT_ONCE).await?;
-        let seen_to = stream::iter(claimed)
-            .map(async |order| match self.is_unpaid(&order).await? {
-                true => self.cancel_stale(&order.event_id, std::slice::from_ref(&order)).await,
-                false => Ok(0),
-            })
-            .buffer_unordered(PROVIDER_CALLS_AT_ONCE)
-            .collect::<Vec<Result<usize, Error>>>();
-        seen_to.await.into_iter().sum()
+        let (begun, mut cancelled, mut done) = (Instant::now(), 0, Ok(()));
+        loop {
+            let claimed = self.ledger.claim_stale_orders(true, STALE_ORDERS_ASKED_AT_ONCE).await?;
+            let full = i64::try_from(claimed.len()).is_ok_and(|n| n >= STALE_ORDERS_ASKED_AT_ONCE);
+            let mut seen_to = stream::iter(claimed)
+                .map(async |order| match self.is_unpaid(&order).await? {
+                    true => self.cancel_stale(&order.event_id, std::slice::from_ref(&order)).await,
+                    false => Ok(0),
+                })
+                .buffer_unordered(PROVIDER_CALLS_AT_ONCE);
+            while let Some(seen_to) = seen_to.next().await {
+                match seen_to {
+                    Ok(count) => cancelled += count,
+                    Err(error) => done = done.and(Err(error)),
+                }
+            }
+            if !full || begun.elapsed() > STALE_ORDERS_ASKED_FOR {
+                return done.map(|()| cancelled);
+            }
+        }
     }
 
     /// Whether no provider has money for an order, as far as they can tell by now.

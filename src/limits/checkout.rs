@@ -22,6 +22,8 @@ pub const STALE_ORDERS_AT_ONCE: i64 = 500;
 /// Likewise, where a provider is: so few that a run ends in time though each of them
 /// hangs.
 pub const STALE_ORDERS_ASKED_AT_ONCE: i64 = 32;
+/// How long a run goes on to take more of these.
+pub const STALE_ORDERS_ASKED_FOR: Duration = Duration::from_secs(5);
 /// How long after its time an order still waits for a provider that has no answer.
 pub const PAYMENT_ASKED_FOR: Duration = Duration::from_secs(24 * 3_600);
 /// Providers' answers that one server waits for at the same time.

@@ -63,7 +63,7 @@ pub async fn refused(sale: &mut Sale) -> anyhow::Result<End> {
         mails: sold().mails,
         ..given_back()
     };
-    refused_then_again(sale, false, &failed).await?;
+    refused_then_again(sale, false, &failed, &given_back()).await?;
     Ok(given_back())
 }
 
@@ -74,11 +74,16 @@ pub async fn some_refused(sale: &mut Sale) -> anyhow::Result<End> {
         given_back: Vec::new(),
         ..some_given_back()
     };
-    refused_then_again(sale, true, &failed).await?;
+    refused_then_again(sale, true, &failed, &some_given_back()).await?;
     Ok(some_given_back())
 }
 
-async fn refused_then_again(sale: &mut Sale, some: bool, failed: &End) -> anyhow::Result<()> {
+async fn refused_then_again(
+    sale: &mut Sale,
+    some: bool,
+    failed: &End,
+    done: &End,
+) -> anyhow::Result<()> {
     let stage = sale.stage.clone();
     let _alone = stage.alone.write().await;
     sale.begin().await?;
@@ -97,5 +102,11 @@ async fn refused_then_again(sale: &mut Sale, some: bool, failed: &End) -> anyhow
     })
     .await?;
     // All that is due, under an id of its own; or this one, by the id that it has.
-    if some { sale.refund_again().await } else { sale.refund(Vec::new()).await }
+    if some {
+        sale.refund_again().await?;
+    } else {
+        sale.refund(Vec::new()).await?;
+    }
+    // Before VNPAY refuses what another case gives back.
+    sale.reach(done).await
 }
