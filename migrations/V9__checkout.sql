@@ -30,8 +30,9 @@ ALTER TABLE orders
     ADD COLUMN lease_until timestamptz;
 
 CREATE INDEX orders_due ON orders (price_expire_time) WHERE state = 'PENDING';
+-- Those of an event are found by their holds' index, and sorted: a sale pays for one
+-- index less.
 CREATE INDEX orders_by_holder ON orders (holder_id, order_id);
-CREATE INDEX orders_by_event ON orders (event_id, order_id);
 
 -- What an order is for, at the prices of when it was made.
 CREATE TABLE order_items (

@@ -12,7 +12,7 @@ use super::{
     columns::{parse, to_u32, unsigned},
     journal::{hold_columns, hold_from_row},
     outcomes::outcome_from_row,
-    session::Tx,
+    session::{Tx, plan_anew_in_tx},
 };
 use crate::domain::{
     AreaIndex, Epoch, EventId, HoldId, OrderId, Outcome, Position, Refusal, SeatIndex,
@@ -60,14 +60,6 @@ impl Ledger {
         })
         .await
     }
-}
-
-/// A plan that is kept was made when the event was smaller: a sale fills tables
-/// within seconds, and what was joined by two loops takes minutes then.
-async fn plan_anew_in_tx(tx: &Tx<'_>) -> Result<(), Error> {
-    const SQL: &str = "-- audit: plan anew
-        SELECT set_config('plan_cache_mode', 'force_custom_plan', true)";
-    tx.query(SQL, &[]).await.map(|_| ())
 }
 
 async fn event_in_tx(tx: &Tx<'_>, event_id: &EventId) -> Result<PostgresPicture, Error> {

@@ -59,6 +59,9 @@ pub enum SaleVerdict {
 
 /// The statement of [`Ledger::confirm`], with what the fence does where an event is
 /// locked.
+///
+/// Its plan is kept by each session, from when the tables were small, perhaps: so what
+/// it looks for in them it looks for row by row, where an index is the way at any size.
 macro_rules! confirm {
     ($where_locked:literal) => {
         concat!(
@@ -76,16 +79,18 @@ macro_rules! confirm {
             $where_locked,
             "
     ), waiting AS MATERIALIZED (
-        SELECT order_id, hold_id AS made_of,
-            state = 'PENDING' OR (state = 'CANCELLED' AND cancelled_by IS NULL) AS is_payable
-        FROM orders WHERE order_id = ANY($4) ORDER BY order_id FOR UPDATE
+        SELECT o.* FROM (SELECT order_id FROM asked ORDER BY order_id) a
+            CROSS JOIN LATERAL (
+                SELECT order_id, hold_id AS made_of, state = 'PENDING'
+                    OR (state = 'CANCELLED' AND cancelled_by IS NULL) AS is_payable
+                FROM orders WHERE order_id = a.order_id FOR UPDATE) o
     ), verdict AS (
         INSERT INTO hold_outcomes (hold_id, event_id, outcome, order_id)
         SELECT hold_id, event_id, 'confirmed', order_id
         FROM asked JOIN fence USING (event_id, epoch) LEFT JOIN waiting USING (order_id)
-        WHERE is_payable IS NOT FALSE AND NOT EXISTS (
-            SELECT FROM orders o WHERE o.event_id = asked.event_id
-                AND o.hold_id = asked.hold_id AND o.order_id <> asked.order_id)
+        WHERE is_payable IS NOT FALSE AND order_id = coalesce((
+            SELECT o.order_id FROM orders o WHERE o.event_id = asked.event_id
+                AND o.hold_id = asked.hold_id), order_id)
         ORDER BY n
         ON CONFLICT (event_id, hold_id) DO NOTHING RETURNING order_id
     ), made AS (

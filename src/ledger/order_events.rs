@@ -10,7 +10,7 @@ use tokio_postgres::Row;
 use super::{
     Error, Ledger,
     columns::parse,
-    session::{Params, Tx},
+    session::{Params, Tx, plan_anew_in_tx},
 };
 use crate::{
     domain::{EventId, HoldId, OrderEvent, OrderEventKind, OrderId, Seating, TicketId, Wanted},
@@ -70,6 +70,7 @@ impl Ledger {
                 // A statement of its own: the next one sees what was numbered by whoever
                 // had the lock, which one statement that waits would not.
                 lock_numbering_in_tx(tx).await?;
+                plan_anew_in_tx(tx).await?;
                 let rows = tx.query(SQL, &[kinds, &PUBLISH_BATCH]).await?;
                 let (events, deliveries): (i64, i64) = (rows[0].get(0), rows[0].get(1));
                 Ok(Published {

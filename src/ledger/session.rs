@@ -257,3 +257,11 @@ impl Tx<'_> {
         Ok(self.query(sql, params).await?.into_iter().next())
     }
 }
+
+/// A plan that is kept was made when the event was smaller: a sale fills tables
+/// within seconds, and what was joined by two loops takes minutes then.
+pub(super) async fn plan_anew_in_tx(tx: &Tx<'_>) -> Result<(), Error> {
+    const SQL: &str = "-- plan_anew
+        SELECT set_config('plan_cache_mode', 'force_custom_plan', true)";
+    tx.query(SQL, &[]).await.map(|_| ())
+}
