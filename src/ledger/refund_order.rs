@@ -62,7 +62,7 @@ impl Ledger {
                     }
                 };
                 audit_in_tx(tx, request).await?;
-                end_in_tx(tx, order.order_id, returned.is_some()).await?;
+                end_in_tx(tx, order.order_id, request.refund_id, returned.is_some()).await?;
                 Ok(Refunded::Noted { returned })
             }
             .scope_boxed()

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{
     Error, Ledger,
     columns::{parse, to_u32},
-    session::Tx,
+    session::{Params, Tx},
 };
 use crate::domain::{
     AreaIndex, AreaUnits, Currency, HoldId, HolderId, Money, OrderId, OrderState, PaymentId,
@@ -112,13 +112,18 @@ impl Ledger {
         const SQL: &str = "-- end_refund
             UPDATE refunds SET state = $2, end_time = now(), provider_reference = $3,
                 last_error = $4, in_doubt = false
-            WHERE refund_id = $1 AND state = 'ASKED'";
+            WHERE refund_id = $1 AND state = 'ASKED' RETURNING refund_id";
+        let (refund_id, order_id) = (refund.refund_id, refund.order_id);
         let state = if ended.is_ok() { "DONE" } else { "FAILED" };
         self.run_tx(|tx| {
             async move {
-                lock_in_tx(tx, refund.order_id).await?;
-                tx.query(SQL, &[&refund.refund_id.0, &state, &ended.ok(), &ended.err()]).await?;
-                end_in_tx(tx, refund.order_id, false).await
+                lock_in_tx(tx, order_id).await?;
+                let params: Params<'_> = &[&refund_id.0, &state, &ended.ok(), &ended.err()];
+                match tx.query_opt(SQL, params).await? {
+                    Some(_) => end_in_tx(tx, order_id, refund_id, false).await,
+                    // Another server was told the same.
+                    None => Ok(()),
+                }
             }
             .scope_boxed()
         })
@@ -184,15 +189,17 @@ pub(super) async fn lock_in_tx(tx: &Tx<'_>, order_id: OrderId) -> Result<OrderSt
 }
 
 /// What the order is at now that a refund began or ended, and what is told of it: an
-/// order without tickets is `REFUND_DUE` until all of its refunds are DONE.
+/// order without tickets is `REFUND_DUE` until all of its refunds are DONE. That money is
+/// due is told with the tickets that are void; that it was given back, once it was.
 pub(super) async fn end_in_tx(
     tx: &Tx<'_>,
     order_id: OrderId,
+    refund_id: RefundId,
     has_void_tickets: bool,
 ) -> Result<(), Error> {
     const SQL: &str = "-- refund: end
         WITH standing AS (
-            SELECT o.order_id, o.state, CASE
+            SELECT o.order_id, o.event_id, o.state, CASE
                 WHEN EXISTS (SELECT FROM tickets t WHERE t.order_id = $1) THEN 'PAID'
                 WHEN EXISTS (SELECT FROM refunds r WHERE r.order_id = $1 AND r.state <> 'DONE')
                     THEN 'REFUND_DUE'
@@ -201,14 +208,16 @@ pub(super) async fn end_in_tx(
         ), marked AS (
             UPDATE orders SET state = state_now FROM standing
             WHERE orders.order_id = $1 AND state_now <> standing.state
-            RETURNING event_id, state_now
+        ), told AS (
+            SELECT state_now AS kind FROM standing WHERE state_now <> state
+            UNION
+            SELECT CASE state WHEN 'DONE' THEN 'REFUNDED' ELSE 'REFUND_DUE' END FROM refunds
+            WHERE refund_id = $2 AND (state = 'DONE' OR $3)
         )
         INSERT INTO order_events (kind, event_id, order_id)
-        SELECT 'ORDER_' || state_now, event_id, $1 FROM marked
-        UNION ALL
-        SELECT 'ORDER_REFUNDED', event_id, $1 FROM standing JOIN orders USING (order_id)
-        WHERE state_now = 'PAID' AND $2";
-    tx.query(SQL, &[&order_id.0, &has_void_tickets]).await.map(|_| ())
+        SELECT 'ORDER_' || kind, event_id, order_id FROM told, standing
+        ORDER BY kind = 'REFUNDED'";
+    tx.query(SQL, &[&order_id.0, &refund_id.0, &has_void_tickets]).await.map(|_| ())
 }
 
 fn refund_from_row(row: &Row) -> Result<Refund, Error> {

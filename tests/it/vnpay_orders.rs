@@ -79,6 +79,15 @@ impl Scene {
         .await
     }
 
+    /// What downstream is told of an order, in order.
+    async fn events(&self, order: &Order) -> Vec<String> {
+        let order_id: Uuid = order.order_id.parse().unwrap();
+        let sql = "SELECT replace(kind, 'ORDER_', '') FROM order_events WHERE order_id = $1
+            ORDER BY order_event_id";
+        let rows = self.stores.postgres().await.query(sql, &[&order_id]).await.unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+
     async fn is_over(&self, hold: &Hold) {
         self.server.expire(hold).await;
         eventually("its seats are free", async || {
@@ -243,6 +252,7 @@ async fn two_attempts_paid_are_one_sale_and_one_refund() {
     })
     .await;
     assert_eq!(scene.found(&order).await.order.unwrap().tickets, paid.tickets);
+    assert_eq!(scene.events(&order).await, ["CREATED", "PAID", "REFUND_DUE", "REFUNDED"]);
     let books = scene.simulator.transaction(&first).await;
     assert_eq!(books["refunds"].as_array().unwrap().len(), 1);
 }
@@ -264,11 +274,14 @@ async fn what_the_provider_refused_is_asked_for_again() {
         .await;
     };
     becomes(RefundState::Failed).await;
+    // Nobody is told that money was given back before it was.
+    assert_eq!(scene.events(&order).await, ["CREATED", "PAID", "REFUND_DUE"]);
     scene.simulator.set(&json!({ "refuse_refunds": false })).await;
     scene.server.refund_order(&order.order_id, &refund_id, &[]).await.unwrap();
     becomes(RefundState::Done).await;
     let found = scene.found(&order).await.order.unwrap();
     assert_eq!((found.state(), found.tickets.len()), (OrderState::Paid, 1));
+    assert_eq!(scene.events(&order).await, ["CREATED", "PAID", "REFUND_DUE", "REFUNDED"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -46,6 +46,8 @@ pub async fn paid_twice(sale: &mut Sale) -> anyhow::Result<End> {
     sale.refund_again().await?;
     Ok(End {
         refunds: vec![format!("DONE {TOTAL}")],
+        events: texts(&["CREATED", "PAID", "REFUND_DUE", "REFUNDED"]),
+        mails: texts(&["order_paid with 4 codes", "order_refunded"]),
         given_back: vec![format!("02 {TOTAL}")],
         ..due
     })

@@ -44,7 +44,7 @@ fn some_given_back() -> End {
         refunds: vec![format!("DONE {PART}")],
         tickets: 2,
         void_tickets: 2,
-        events: texts(&["CREATED", "PAID", "REFUNDED"]),
+        events: texts(&["CREATED", "PAID", "REFUND_DUE", "REFUNDED"]),
         mails: texts(&["order_paid with 4 codes", "order_refunded"]),
         seats: texts(&["HELD SOLD", "HELD SOLD AVAILABLE"]),
         units_left: Some(3),
@@ -71,7 +71,9 @@ pub async fn refused(sale: &mut Sale) -> anyhow::Result<End> {
 pub async fn some_refused(sale: &mut Sale) -> anyhow::Result<End> {
     let failed = End {
         refunds: vec![format!("FAILED {PART}")],
+        events: texts(&["CREATED", "PAID", "REFUND_DUE"]),
         given_back: Vec::new(),
+        mails: sold().mails,
         ..some_given_back()
     };
     refused_then_again(sale, true, &failed, &some_given_back()).await?;
