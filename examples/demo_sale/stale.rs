@@ -66,9 +66,9 @@ pub async fn play(stage: &Arc<Stage>, count: usize) -> anyhow::Result<Line> {
         "{count} orders made by the contract in {made_s:.0} s, one in {ONE_BY_VNPAY} by vnpay; \
          the time of all is up"
     );
+    let how = if wrong.is_empty() { "CANCELLED once each" } else { "not as it should be" };
     let summary = format!(
-        "CANCELLED once each, in {reaped_s:.1} s ({rate:.0} a second); the servers worked for \
-         {worked_s:.1?} s"
+        "{how}, in {reaped_s:.1} s ({rate:.0} a second); the servers worked for {worked_s:.1?} s"
     );
     Ok(Line::summed_up("stale", done, summary, wrong))
 }
