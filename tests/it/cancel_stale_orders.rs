@@ -2,9 +2,13 @@
 //! servers.
 
 use futures_util::future::join_all;
-use holdfast::proto::{OrderState, SeatStatus};
+use holdfast::{
+    config::{Doors, Mail, Payments},
+    proto::{OrderState, SeatStatus},
+};
+use tokio::net::TcpListener;
 
-use crate::support::{EVENT, Stage, eventually, floor, hold_request};
+use crate::support::{EVENT, Server, Stage, Stores, eventually, floor, hold_request, small_event};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn places_are_back_once() {
@@ -49,4 +53,44 @@ async fn places_are_back_once() {
     assert_eq!(late.cancel_time, None);
     assert_eq!(server.house().await.count(SeatStatus::Sold), 4);
     assert_eq!(server.get_hold(EVENT, &late.hold_id).await.unwrap().order_id, order.order_id);
+}
+
+/// A provider that takes connections and never answers keeps those waiting alone whose
+/// money it may have.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_no_provider_waits_for_none() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let stores = Stores::new().await;
+    let any = "127.0.0.1:0".parse().unwrap();
+    let payments = Payments {
+        vnpay_tmn_code: Some("HOLDFAST".into()),
+        vnpay_hash_secret: Some("a-secret".into()),
+        vnpay_api_url: format!("http://{}/api", silent.local_addr().unwrap()),
+        ..Payments::default()
+    };
+    let doors = Doors { grpc_addr: any, http_addr: any, payments, mail: Mail::default() };
+    let server = Server::start_on(&doors, &stores.settings()).await;
+    server.create_event(small_event(EVENT)).await.unwrap();
+    let mut orders = Vec::new();
+    for row in 'A'..='J' {
+        for number in 1..=7 {
+            let seat = format!("{row}-{number}");
+            let hold = server.hold(hold_request("ann", &[&seat])).await.unwrap();
+            orders.push(server.create_order(&hold).await.unwrap().order.unwrap().order_id);
+        }
+    }
+    let by_hand = orders.last().unwrap();
+    let postgres = stores.postgres().await;
+    let sql = "INSERT INTO payments (payment_id, order_id, provider, currency, amount_micros,
+            state, begin_time)
+        SELECT gen_random_uuid(), order_id, 'vnpay', currency, total_micros, 'BEGUN', now()
+        FROM orders WHERE order_id <> $1::text::uuid";
+    assert_eq!(postgres.execute(sql, &[by_hand]).await.unwrap(), 69);
+    let sql = "UPDATE orders SET price_expire_time = now() - interval '1 s'";
+    postgres.execute(sql, &[]).await.unwrap();
+    eventually("the one without is cancelled", async || {
+        let order = server.get_order(by_hand).await.unwrap().order.unwrap();
+        (order.state() == OrderState::Cancelled).then_some(())
+    })
+    .await;
 }

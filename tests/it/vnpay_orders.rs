@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::{
-    EVENT, House, Server, Stores, eventually, hold_request, http, small_event, vnpay::Simulator,
+    EVENT, House, Server, Stores, eventually, hold_request, http, refusal, small_event,
+    vnpay::Simulator,
 };
 
 /// A server whose buyers pay at a VNPAY of its own.
@@ -361,4 +362,25 @@ async fn vnpay_takes_no_other_currency() {
     let told =
         crate::support::code_and_reason(scene.server.checkout.clone().create_order(request).await);
     assert_eq!(told.1, "PAYMENT_NOT_TAKEN");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_pays_after_that_and_is_not_told_of_is_heard_of_all_the_same() {
+    let scene = Scene::new().await;
+    let (_, order, reference) = scene.order("ann", &["A-1"]).await;
+    scene.time_is_up().await;
+    scene.becomes(&order, OrderState::Cancelled).await;
+    scene.simulator.act(&format!("{reference}/pay"), &json!({ "ipn": false })).await;
+    let postgres = scene.stores.postgres().await;
+    eventually("it is paid, late", async || {
+        // It need not wait for its next turn to be asked about.
+        postgres.execute("UPDATE payments SET lease_until = NULL", &[]).await.unwrap();
+        (scene.found(&order).await.order.unwrap().state() == OrderState::Paid).then_some(())
+    })
+    .await;
+    assert_eq!(scene.server.house().await.seats["A-1"], SeatStatus::Sold);
+    // Nor can anybody say by Confirm that what a provider tells was paid.
+    let hold = scene.server.hold(hold_request("bob", &["A-2"])).await.unwrap();
+    let told = refusal(scene.server.confirm(&hold, "vnpay:1").await);
+    assert_eq!(told.subjects, ["payment_reference"]);
 }
