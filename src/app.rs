@@ -4,6 +4,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context as _;
+use secrecy::ExposeSecret as _;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -25,6 +26,7 @@ use crate::{
     limits::{DRAIN_TIMEOUT, HEALTH_PERIOD, METRICS_FOLD_PERIOD},
     mail::{self, Mailer},
     payments::{Providers, VnpaySettings},
+    redis::Links,
     telemetry,
     webhooks::Caller,
 };
@@ -59,7 +61,8 @@ impl App {
         tracing::info!(by = ?providers.names().collect::<Vec<_>>(), "orders can be paid");
         // 1. The stores. Neither needs to be there yet; but a wrong schema never
         //    mends itself.
-        let holds = Arc::new(Holds::with_calls_of(stores.holds_per_call, &stores.redis_url)?);
+        let links = Arc::new(Links::new(stores.redis_url.expose_secret())?);
+        let holds = Arc::new(Holds::on(links, stores.holds_per_call));
         let url = stores.postgres_url.clone();
         let pool_size = stores.postgres_pool.into();
         let ledger = Ledger::new(&ledger::Settings { url, pool_size })?;

@@ -25,6 +25,8 @@ pub mod domain;
 
 pub mod holds;
 
+pub mod redis;
+
 pub mod ledger;
 
 pub mod payments;

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use deadpool_redis::redis::cmd;
-
 use super::{Error, Holds, keys, survey::Step};
 use crate::domain::{EventId, audit::RedisPicture};
 use crate::limits::{AUDIT_ATTEMPTS, RECONCILE_PERIOD};
+use crate::redis::cmd;
 
 impl Holds {
     /// All that Redis has of an event, at one position; `None` where it does

@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error, Holds, Reply,
-    link::Links,
-    script::{Verb, verb},
+    script::{self, Verb, verb},
 };
 use crate::batch::{Batcher, Bounds};
 use crate::domain::{
     AreaIndex, Epoch, EventId, HoldId, HoldRecord, HolderId, SeatIndex, SeatStatus,
 };
 use crate::limits::{MAX_EXPIRED_SCANNED_PER_HOLD, MAX_HOLDS_WAITING, REDIS_RESPONSE_TIMEOUT};
+use crate::redis::Links;
 
 static HOLD: Verb = verb!("hold");
 
@@ -120,13 +120,13 @@ async fn run(
         set: false,
     };
     #[cfg(feature = "mutant-check-then-set-hold")]
-    let request = match links.run::<Vec<HoldReply>>(&HOLD, event_id, &request).await? {
+    let request = match script::run::<Vec<HoldReply>>(links, &HOLD, event_id, &request).await? {
         Reply::Done(replies) if replies.iter().all(|r| matches!(r, HoldReply::Held(_))) => {
             Request { set: true, ..request }
         }
         refused => return Ok(refused),
     };
-    links.run(&HOLD, event_id, &request).await
+    script::run(links, &HOLD, event_id, &request).await
 }
 
 impl Holds {

@@ -3,19 +3,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use deadpool_redis::redis::{
-    FromRedisValue, RedisResult, Value,
-    aio::MultiplexedConnection,
-    cmd,
-    streams::{StreamId, StreamRangeReply, StreamReadReply},
-};
 use serde::de::DeserializeOwned;
 
-use super::{Error, Holds, keys, link::Links, node::Node, snapshot::area_state};
+use super::{Error, Holds, keys, snapshot::area_state};
 use crate::domain::{
     AreaIndex, AreaState, EventId, HoldId, HoldRecord, Position, SeatIndex, SeatStatus,
 };
 use crate::limits::FEED_BLOCK;
+use crate::redis::{
+    FromRedisValue, Links, MultiplexedConnection, Node, RedisResult, Value, cmd,
+    streams::{StreamId, StreamRangeReply, StreamReadReply},
+};
 
 /// One change. An entry's `ended`, holds that Postgres' outcomes ended, is read by
 /// audits alone (`audit.lua`).
@@ -153,7 +151,7 @@ impl LogTail {
         let reply = match reply {
             Ok(reply) => reply,
             Err(error) => {
-                self.links.routes.follow(&self.node, &error)?;
+                self.links.follow(&self.node, &error)?;
                 return Err(error.into());
             }
         };

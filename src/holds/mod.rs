@@ -10,22 +10,17 @@ mod block_seats;
 mod configure;
 mod confirm;
 mod control;
-mod deployment;
 mod due_holds;
-mod error;
 mod extend_hold;
 mod finish;
 mod get_hold;
 mod hold;
 mod keys;
-mod link;
 mod load;
 mod log;
-mod node;
 mod picture;
 mod release;
 mod return_places;
-mod routes;
 mod script;
 mod seal;
 mod snapshot;
@@ -36,12 +31,10 @@ pub use block_seats::BlockReply;
 pub use configure::{Configuration, Rules};
 pub use confirm::ConfirmReply;
 pub use due_holds::DueHolds;
-pub use error::Error;
 pub use extend_hold::ExtendReply;
 pub use hold::{HoldArgs, HoldReply};
 pub use load::{LoadArgs, LoadReply};
 pub use log::{LogEntry, LogTail};
-pub use node::Incarnation;
 pub use release::ReleaseReply;
 pub use return_places::{ReturnArgs, ReturnReply};
 pub use script::Reply;
@@ -53,12 +46,11 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::limits::MAX_HOLDS_PER_CALL;
+use crate::redis::Links;
+pub use crate::redis::{Error, Incarnation};
 use hold::HoldBatcher;
-use link::Links;
 
-/// The way to Redis: for each server, long-lived multiplexed connections for the
-/// hot path and a pool for jobs and probes; and a connection of its own for each
-/// log tail.
+/// Who holds what, in Redis.
 pub struct Holds {
     links: Arc<Links>,
     /// Holds of one event that are asked for at the same time.
@@ -81,7 +73,11 @@ impl Holds {
     /// # Errors
     /// As there.
     pub fn with_calls_of(most: u16, url: &SecretString) -> Result<Self, Error> {
-        let links = Arc::new(Links::new(url.expose_secret())?);
-        Ok(Self { hold_batcher: hold::batcher(most, &links), links })
+        Ok(Self::on(Arc::new(Links::new(url.expose_secret())?), most))
+    }
+
+    /// On connections that other rooms use as well; `most` as there.
+    pub fn on(links: Arc<Links>, most: u16) -> Self {
+        Self { hold_batcher: hold::batcher(most, &links), links }
     }
 }

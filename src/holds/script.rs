@@ -2,14 +2,11 @@
 
 use std::sync::LazyLock;
 
-use deadpool_redis::redis::Script;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{
-    Error, Holds, Incarnation, keys,
-    link::{Links, Sent},
-};
+use super::{Error, Holds, Incarnation, keys};
 use crate::domain::{Epoch, EventId};
+use crate::redis::{Links, Script, Sent};
 
 /// The answer of a script that is fenced by the epoch.
 #[derive(Debug, Deserialize)]
@@ -80,7 +77,7 @@ impl Holds {
         event_id: &EventId,
         args: &impl Serialize,
     ) -> Result<Reply<T>, Error> {
-        self.links.run(verb, event_id, args).await
+        run(&self.links, verb, event_id, args).await
     }
 
     /// As [`Holds::run`], but never once more.
@@ -93,44 +90,42 @@ impl Holds {
         event_id: &EventId,
         args: &impl Serialize,
     ) -> Result<Reply<T>, Error> {
-        self.links.run_sent(Sent::Once, verb, event_id, args).await
+        run_sent(&self.links, Sent::Once, verb, event_id, args).await
     }
 }
 
-impl Links {
-    /// As [`Holds::run`].
-    pub(super) async fn run<T: DeserializeOwned>(
-        &self,
-        verb: &Verb,
-        event_id: &EventId,
-        args: &impl Serialize,
-    ) -> Result<Reply<T>, Error> {
-        self.run_sent(Sent::Again, verb, event_id, args).await
-    }
+/// As [`Holds::run`].
+pub(super) async fn run<T: DeserializeOwned>(
+    links: &Links,
+    verb: &Verb,
+    event_id: &EventId,
+    args: &impl Serialize,
+) -> Result<Reply<T>, Error> {
+    run_sent(links, Sent::Again, verb, event_id, args).await
+}
 
-    async fn run_sent<T: DeserializeOwned>(
-        &self,
-        sent: Sent,
-        verb: &Verb,
-        event_id: &EventId,
-        args: &impl Serialize,
-    ) -> Result<Reply<T>, Error> {
-        let request = rmp_serde::to_vec_named(args).map_err(Error::corrupt)?;
-        let prepare = |incarnation: &Incarnation| {
-            let mut invocation = verb.0.prepare_invoke();
-            for key in keys::of_event(event_id) {
-                invocation.key(key);
-            }
-            invocation.arg(&request).arg(&incarnation.0);
-            invocation
-        };
-        let (answer, broken): (Vec<u8>, _) = self.invoke(event_id.as_str(), sent, prepare).await?;
-        let reply = rmp_serde::from_slice(&answer).map_err(Error::corrupt)?;
-        match (broken, &reply) {
-            // An attempt before may have been carried out, in the life of Redis
-            // that ended with it.
-            (Some(broken), Reply::NotLoaded | Reply::Epoch(_)) => Err(broken.into()),
-            _ => Ok(reply),
+async fn run_sent<T: DeserializeOwned>(
+    links: &Links,
+    sent: Sent,
+    verb: &Verb,
+    event_id: &EventId,
+    args: &impl Serialize,
+) -> Result<Reply<T>, Error> {
+    let request = rmp_serde::to_vec_named(args).map_err(Error::corrupt)?;
+    let prepare = |incarnation: &Incarnation| {
+        let mut invocation = verb.0.prepare_invoke();
+        for key in keys::of_event(event_id) {
+            invocation.key(key);
         }
+        invocation.arg(&request).arg(&incarnation.0);
+        invocation
+    };
+    let (answer, broken): (Vec<u8>, _) = links.invoke(event_id.as_str(), sent, prepare).await?;
+    let reply = rmp_serde::from_slice(&answer).map_err(Error::corrupt)?;
+    match (broken, &reply) {
+        // An attempt before may have been carried out, in the life of Redis
+        // that ended with it.
+        (Some(broken), Reply::NotLoaded | Reply::Epoch(_)) => Err(broken.into()),
+        _ => Ok(reply),
     }
 }

@@ -19,14 +19,15 @@ use super::{
 };
 use crate::limits::{REDIS_MOVE_PATIENCE, REDIS_MOVE_PAUSE, REDIS_RESPONSE_TIMEOUT};
 
-pub(super) struct Links {
-    pub routes: Routes,
+/// The way of every call.
+pub struct Links {
+    pub(super) routes: Routes,
 }
 
 /// What is done where a connection breaks under a call that may have been
 /// carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sent {
+pub(crate) enum Sent {
     /// It is made once more.
     Again,
     Once,
@@ -53,14 +54,19 @@ enum Next {
 }
 
 impl Links {
-    pub(super) fn new(url: &str) -> Result<Self, Error> {
+    /// Takes the URL of a Redis server, of sentinels, or of a Cluster; connects
+    /// when first used.
+    ///
+    /// # Errors
+    /// [`Error::Url`] where the URL is none of Redis'.
+    pub fn new(url: &str) -> Result<Self, Error> {
         Ok(Self { routes: Routes::new(url)? })
     }
 
     /// Runs a script, prepared for the incarnation that it is sent to; see
     /// [`Self::call`]. Tells also what broke an attempt before, which may have
     /// been carried out.
-    pub(super) async fn invoke<'s, T: FromRedisValue>(
+    pub(crate) async fn invoke<'s, T: FromRedisValue>(
         &self,
         key: &str,
         sent: Sent,
@@ -78,7 +84,7 @@ impl Links {
 
     /// Runs a command that changes nothing, and tells which incarnation it was
     /// that answered; see [`Self::call`].
-    pub(super) async fn read<T: FromRedisValue>(
+    pub(crate) async fn read<T: FromRedisValue>(
         &self,
         key: &str,
         command: &Cmd,
@@ -94,7 +100,7 @@ impl Links {
 
     /// Runs a command of the control path, which must not hold up the hot one;
     /// see [`Self::call`].
-    pub(super) async fn query<T: FromRedisValue>(
+    pub(crate) async fn query<T: FromRedisValue>(
         &self,
         key: &str,
         command: &Cmd,
@@ -108,7 +114,7 @@ impl Links {
 
     /// The incarnation that a key's calls go to from now on, read anew: what a
     /// link was told when it was made may have changed under it.
-    pub(super) async fn incarnation(&self, key: &str) -> Result<Incarnation, Error> {
+    pub(crate) async fn incarnation(&self, key: &str) -> Result<Incarnation, Error> {
         let run = async move |node: Arc<Node>| {
             let link = node.link(key).await.map_err(Failure::Before)?;
             let read = node::read_incarnation(&mut link.connection.clone()).await;
@@ -124,7 +130,7 @@ impl Links {
 
     /// A connection for one reader's own use, whose answers may take `wait`
     /// longer than others, and the server that it goes to.
-    pub(super) async fn dedicated(
+    pub(crate) async fn dedicated(
         &self,
         key: &str,
         wait: Duration,
@@ -190,13 +196,21 @@ impl Links {
 
     /// One of the calls that the server which has the key's event is to have before it
     /// at a time; `None` where none is known.
-    pub(super) async fn turn(&self, key: &str) -> Option<OwnedSemaphorePermit> {
+    pub(crate) async fn turn(&self, key: &str) -> Option<OwnedSemaphorePermit> {
         let node = self.routes.known(key)?;
         node.turns.clone().acquire_owned().await.ok()
     }
 
+    /// Takes a server's word for where a slot is now; `false` where it says nothing.
+    ///
+    /// # Errors
+    /// [`Error::Url`] where it names a server that cannot be used.
+    pub(crate) fn follow(&self, node: &Arc<Node>, moved: &RedisError) -> Result<bool, Error> {
+        self.routes.follow(node, moved)
+    }
+
     /// Whether a key's calls still go to this server.
-    pub(super) fn is_at(&self, key: &str, node: &Arc<Node>) -> bool {
+    pub(crate) fn is_at(&self, key: &str, node: &Arc<Node>) -> bool {
         self.routes.known(key).is_some_and(|known| Arc::ptr_eq(&known, node))
     }
 }

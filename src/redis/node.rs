@@ -32,7 +32,7 @@ pub struct Incarnation(pub String);
 
 /// One connection of the hot path, to a master. It does not reconnect by
 /// itself: a new one reads the incarnation anew.
-pub(super) struct Link {
+pub(crate) struct Link {
     pub connection: MultiplexedConnection,
     pub incarnation: Incarnation,
 }
@@ -47,9 +47,9 @@ struct Slot {
 
 /// A server, and the ways to it: few multiplexed links for the hot path, and a
 /// pool for jobs and probes.
-pub(super) struct Node {
+pub(crate) struct Node {
     /// `None` for a socket of this machine.
-    pub address: Option<Address>,
+    pub(super) address: Option<Address>,
     pool: Pool,
     client: Client,
     slots: [Slot; REDIS_LINKS],
@@ -59,7 +59,7 @@ pub(super) struct Node {
 
 impl Node {
     /// Connects when first used.
-    pub(super) fn new(info: ConnectionInfo) -> Result<Arc<Self>, RedisError> {
+    pub(crate) fn new(info: ConnectionInfo) -> Result<Arc<Self>, RedisError> {
         let timeouts = Timeouts {
             wait: Some(REDIS_CONNECT_TIMEOUT),
             create: Some(REDIS_CONNECT_TIMEOUT),
@@ -78,7 +78,7 @@ impl Node {
     }
 
     /// The link of a key's calls; equal keys share one.
-    pub(super) async fn link(&self, key: &str) -> Result<Arc<Link>, Error> {
+    pub(crate) async fn link(&self, key: &str) -> Result<Arc<Link>, Error> {
         let slot = self.slot(key);
         if let Some(link) = slot.current() {
             return Ok(link);
@@ -109,7 +109,7 @@ impl Node {
     }
 
     /// Makes sure that nobody gets a link that is of no use any more.
-    pub(super) fn drop_link(&self, key: &str, broken: &Arc<Link>) {
+    pub(crate) fn drop_link(&self, key: &str, broken: &Arc<Link>) {
         let slot = self.slot(key);
         let mut link = slot.link.write().unwrap_or_else(PoisonError::into_inner);
         if link.as_ref().is_some_and(|link| Arc::ptr_eq(link, broken)) {
@@ -120,7 +120,7 @@ impl Node {
     /// Lets go of links that know this server by another incarnation: its
     /// `master_replid` changes when the first replica follows a new master, with
     /// nothing lost. All servers, and whoever audits, shall know it by one.
-    pub(super) fn keep_links_of(&self, incarnation: &Incarnation) {
+    pub(crate) fn keep_links_of(&self, incarnation: &Incarnation) {
         for slot in &self.slots {
             let mut link = slot.link.write().unwrap_or_else(PoisonError::into_inner);
             if link.as_ref().is_some_and(|link| link.incarnation != *incarnation) {
@@ -131,12 +131,12 @@ impl Node {
 
     /// A pooled connection. Boxed: the pool's future is large, and every flow
     /// would carry it.
-    pub(super) async fn control(&self) -> Result<Connection, Error> {
+    pub(crate) async fn control(&self) -> Result<Connection, Error> {
         Ok(Box::pin(self.pool.get()).await?)
     }
 
     /// A new connection, whose answers may take so long.
-    pub(super) async fn connect(
+    pub(crate) async fn connect(
         &self,
         response_timeout: Duration,
     ) -> Result<MultiplexedConnection, Error> {
@@ -167,7 +167,7 @@ fn patient(response_timeout: Duration) -> AsyncConnectionConfig {
         .set_response_timeout(Some(response_timeout))
 }
 
-pub(super) async fn connect(
+pub(crate) async fn connect(
     client: &Client,
     response_timeout: Duration,
 ) -> Result<MultiplexedConnection, RedisError> {
@@ -175,7 +175,7 @@ pub(super) async fn connect(
 }
 
 /// The incarnation that a connection goes to, and whether it is a master's.
-pub(super) async fn read_incarnation(
+pub(crate) async fn read_incarnation(
     connection: &mut MultiplexedConnection,
 ) -> Result<(Incarnation, bool), RedisError> {
     let info: InfoDict =
@@ -185,7 +185,7 @@ pub(super) async fn read_incarnation(
 }
 
 /// The incarnation that an INFO of server and replication tells.
-pub(super) fn incarnation(info: &InfoDict) -> Incarnation {
+pub(crate) fn incarnation(info: &InfoDict) -> Incarnation {
     let field = |name| info.get::<String>(name).unwrap_or_default();
     Incarnation(format!("{}:{}", field("run_id"), field("master_replid")))
 }
@@ -193,7 +193,7 @@ pub(super) fn incarnation(info: &InfoDict) -> Incarnation {
 /// Whether a link is of no use after this: a server that turned replica answers
 /// READONLY or MOVED for ever, and may be another master later; one that went
 /// silent may never answer on it.
-pub(super) fn ends_link(error: &RedisError) -> bool {
+pub(crate) fn ends_link(error: &RedisError) -> bool {
     match error.kind() {
         ErrorKind::Server(kind) => matches!(
             kind,

@@ -39,12 +39,12 @@ pub enum Error {
 
 impl Error {
     /// For a failure before the command was sent.
-    pub(super) fn unreachable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub(crate) fn unreachable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Unreachable(error.into())
     }
 
     /// For a value that cannot be decoded.
-    pub(super) fn corrupt(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub(crate) fn corrupt(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Corrupt(error.into())
     }
 }
