@@ -14,9 +14,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    cache::Cache,
     config::{Doors, Mail, Stores},
     feed::Feeds,
-    flow::{Couriers, Flows},
+    flow::{Couriers, Flows, Rooms},
     grpc::{self, Serving},
     health::{Health, Report},
     holds::Holds,
@@ -26,6 +27,8 @@ use crate::{
     limits::{DRAIN_TIMEOUT, HEALTH_PERIOD, METRICS_FOLD_PERIOD},
     mail::{self, Mailer},
     payments::{Providers, VnpaySettings},
+    presence::Presence,
+    queue::Queue,
     redis::Links,
     telemetry,
     webhooks::Caller,
@@ -62,7 +65,7 @@ impl App {
         // 1. The stores. Neither needs to be there yet; but a wrong schema never
         //    mends itself.
         let links = Arc::new(Links::new(stores.redis_url.expose_secret())?);
-        let holds = Arc::new(Holds::on(links, stores.holds_per_call));
+        let holds = Arc::new(Holds::on(links.clone(), stores.holds_per_call));
         let url = stores.postgres_url.clone();
         let pool_size = stores.postgres_pool.into();
         let ledger = Ledger::new(&ledger::Settings { url, pool_size })?;
@@ -75,7 +78,16 @@ impl App {
         let feeds = Arc::new(Feeds::new(holds.clone()));
         let ledger = Arc::new(ledger);
         let couriers = Couriers::new(mailer(&doors.mail)?, Caller::new()?);
-        let flows = Flows::new(holds, ledger.clone(), feeds.clone(), providers.clone(), couriers);
+        let flows = Flows::new(Rooms {
+            holds,
+            ledger: ledger.clone(),
+            feeds: feeds.clone(),
+            cache: Cache::new(links.clone()),
+            presence: Presence::new(links.clone()),
+            queue: Queue::new(links),
+            providers: providers.clone(),
+            couriers,
+        });
         let health = Arc::new(Health::default());
         let jobs = Jobs::start(&flows, health.clone());
         // 3. The doors, once what they lead to is there.
@@ -156,14 +168,24 @@ impl App {
 /// Where a setting cannot be used, or the database is out of reach or has another
 /// schema.
 pub async fn connect(stores: &Stores) -> anyhow::Result<Arc<Flows>> {
-    let holds = Arc::new(Holds::new(&stores.redis_url)?);
+    let links = Arc::new(Links::new(stores.redis_url.expose_secret())?);
+    let holds = Arc::new(Holds::on(links.clone(), stores.holds_per_call));
     let (url, pool_size) = (stores.postgres_url.clone(), stores.postgres_pool.into());
     let ledger = Ledger::new(&ledger::Settings { url, pool_size })?;
     ledger.check_schema().await?;
     let feeds = Arc::new(Feeds::new(holds.clone()));
     let providers = Arc::new(Providers::new(None)?);
     let couriers = Couriers::new(None, Caller::new()?);
-    Ok(Flows::new(holds, Arc::new(ledger), feeds, providers, couriers))
+    Ok(Flows::new(Rooms {
+        holds,
+        ledger: Arc::new(ledger),
+        feeds,
+        cache: Cache::new(links.clone()),
+        presence: Presence::new(links.clone()),
+        queue: Queue::new(links),
+        providers,
+        couriers,
+    }))
 }
 
 /// Through whom orders can be paid.

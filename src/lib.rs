@@ -25,6 +25,12 @@ pub mod domain;
 
 pub mod holds;
 
+pub mod cache;
+
+pub mod presence;
+
+pub mod queue;
+
 pub mod redis;
 
 pub mod ledger;

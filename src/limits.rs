@@ -2,10 +2,12 @@
 //! in `proto/` promises is here under the same number; a test compares them.
 
 mod checkout;
+mod choosing;
 mod load;
 mod order_events;
 
 pub use checkout::*;
+pub use choosing::*;
 pub use load::*;
 pub use order_events::*;
 

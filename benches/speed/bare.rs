@@ -133,7 +133,9 @@ impl UnaryService<HoldRequest> for Echo {
             expire_time: Some(time),
             ..Hold::default()
         };
-        Box::pin(async move { Ok(Response::new(HoldResponse { hold: Some(hold) })) })
+        Box::pin(async move {
+            Ok(Response::new(HoldResponse { hold: Some(hold), ..Default::default() }))
+        })
     }
 }
 

@@ -6,7 +6,8 @@ use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use holdfast::{
     domain::{
-        Epoch, Event, EventId, EventState, HoldDurability, HoldId, HolderId, LatePayment, SeatIndex,
+        Epoch, Event, EventId, EventState, HoldDurability, HoldId, HolderId, LatePayment,
+        OrphanPolicy, SeatIndex, WaitingRoom,
     },
     holds::{HoldArgs, HoldReply, Holds, LoadArgs, LoadReply, Reply, Rules},
     limits::{DEFAULT_HOLD_TTL, DEFAULT_MAX_HOLD_TIME, MAX_HOLDS_PER_CALL, MAX_UNITS_PER_HOLD},
@@ -105,6 +106,7 @@ pub async fn create(server: &Server, event_id: &str, seats: usize) -> anyhow::Re
         name: "Pit".into(),
         capacity: 1_000_000,
         price_category_id: "all".into(),
+        ..Default::default()
     };
     let price = Money { currency_code: "GBP".into(), units: 150, nanos: 0 };
     let chart = proto::Chart {
@@ -158,6 +160,13 @@ pub async fn load_raw(holds: &Holds, event_id: &str, seats: usize) -> anyhow::Re
         hold_durability: HoldDurability::Fast,
         payment_window: Duration::from_secs(900),
         late_payment: LatePayment::Accept,
+        orphan_policy: OrphanPolicy::Off,
+        waiting_room: WaitingRoom::Off,
+        admissions_per_minute: 600,
+        admission_ttl: Duration::from_secs(600),
+        max_expired_holds: 0,
+        cool_down: Duration::from_secs(600),
+        offer_ttl: Duration::from_secs(900),
         create_time: now,
         update_time: now,
     };

@@ -59,6 +59,7 @@ fn area(area_id: &str, capacity: i32) -> proto::Area {
         name: String::new(),
         capacity,
         price_category_id: "unit".to_owned(),
+        ..Default::default()
     }
 }
 

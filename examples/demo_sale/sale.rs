@@ -131,6 +131,7 @@ impl Sale {
             seat_ids: seat_ids.to_vec(),
             areas,
             ttl: None,
+            ..Default::default()
         };
         let answer = self
             .stage

@@ -82,6 +82,7 @@ async fn make(stage: &Arc<Stage>, n: usize) -> anyhow::Result<()> {
         seat_ids: vec![format!("{}-{}", n / 10 + 1, n % 10 + 1)],
         areas: vec![proto::AreaQuantity { area_id: "floor".to_owned(), quantity: 1 }],
         ttl: None,
+        ..Default::default()
     };
     let hold = stage
         .call("Hold", async |server| server.reservations.clone().hold(request.clone()).await)

@@ -102,6 +102,7 @@ pub fn draw(text: &str) -> anyhow::Result<CreateEventRequest> {
         name: area.name,
         capacity: area.capacity,
         price_category_id: area.price,
+        ..Default::default()
     });
     let chart = proto::Chart {
         price_categories: price_categories.collect(),
@@ -149,5 +150,6 @@ fn draw_seat(section: &Section, block: &Block, row: u32, seat: u32) -> proto::Se
         accessible: block.accessible.contains(&place),
         x: metres(x * cos - y * sin),
         y: metres(x * sin + y * cos),
+        ..Default::default()
     }
 }

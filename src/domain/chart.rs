@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AreaId, Currency, Items, Money, PriceCategoryId, Refusal, RowId, SeatId, SectionId,
+    AreaId, ChannelKey, Currency, Items, Money, PriceCategoryId, Refusal, RowId, SeatId, SectionId,
     hold::AreaUnits,
 };
 
@@ -51,6 +51,8 @@ pub struct Seat {
     pub accessible: bool,
     pub x: f32,
     pub y: f32,
+    /// Kept for whoever knows this key.
+    pub channel: Option<ChannelKey>,
 }
 
 /// Places that are sold by number, not by seat.
@@ -60,6 +62,10 @@ pub struct Area {
     pub name: String,
     pub capacity: u32,
     pub price_category_id: PriceCategoryId,
+    /// Kept for whoever knows this key.
+    pub channel: Option<ChannelKey>,
+    /// The area that it is a share of.
+    pub share_of: Option<AreaId>,
 }
 
 /// A chart as a caller draws it, its seats not yet numbered.

@@ -82,6 +82,57 @@ impl LatePayment {
     }
 }
 
+/// What is done where chosen seats leave a single one alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrphanPolicy {
+    Off,
+    /// The answer names the seats left alone.
+    Warn,
+    Refuse,
+}
+
+impl OrphanPolicy {
+    /// Its name in Postgres.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "OFF",
+            Self::Warn => "WARN",
+            Self::Refuse => "REFUSE",
+        }
+    }
+
+    /// From its name in Postgres.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Off, Self::Warn, Self::Refuse].into_iter().find(|policy| policy.as_str() == name)
+    }
+}
+
+/// Whether, and at what pace, a queue stands before the sale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaitingRoom {
+    Off,
+    /// So many a minute.
+    Rate,
+    /// At that pace, too, but no more at a time than there are free units for.
+    Inventory,
+}
+
+impl WaitingRoom {
+    /// Its name in Postgres.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "OFF",
+            Self::Rate => "RATE",
+            Self::Inventory => "INVENTORY",
+        }
+    }
+
+    /// From its name in Postgres.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Off, Self::Rate, Self::Inventory].into_iter().find(|room| room.as_str() == name)
+    }
+}
+
 /// Something that people attend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
@@ -104,6 +155,17 @@ pub struct Event {
     /// How long an order may wait for its payment.
     pub payment_window: Duration,
     pub late_payment: LatePayment,
+    pub orphan_policy: OrphanPolicy,
+    pub waiting_room: WaitingRoom,
+    pub admissions_per_minute: u32,
+    /// How long somebody who was let in may make holds.
+    pub admission_ttl: Duration,
+    /// Holds that one holder may let run out, one after the other; 0 is no limit.
+    pub max_expired_holds: u32,
+    /// How long after the last of them no other is made.
+    pub cool_down: Duration,
+    /// How long what is offered to the waiting list stays.
+    pub offer_ttl: Duration,
     pub create_time: OffsetDateTime,
     pub update_time: OffsetDateTime,
 }
@@ -123,9 +185,45 @@ pub struct EventChange {
     pub hold_durability: Option<HoldDurability>,
     pub payment_window: Option<Duration>,
     pub late_payment: Option<LatePayment>,
+    pub orphan_policy: Option<OrphanPolicy>,
+    pub waiting_room: Option<WaitingRoom>,
+    pub admissions_per_minute: Option<u32>,
+    pub admission_ttl: Option<Duration>,
+    pub max_expired_holds: Option<u32>,
+    pub cool_down: Option<Duration>,
+    pub offer_ttl: Option<Duration>,
 }
 
 impl EventChange {
+    /// An event of these values; `None` where one is missing. Postgres' clock tells its
+    /// times.
+    pub fn into_event(self, event_id: EventId) -> Option<Event> {
+        Some(Event {
+            event_id,
+            name: self.name?,
+            venue: self.venue?,
+            city: self.city?,
+            start_time: self.start_time?,
+            state: self.state?,
+            hold_ttl: self.hold_ttl?,
+            max_hold_time: self.max_hold_time?,
+            max_units_per_hold: self.max_units_per_hold?,
+            max_units_per_holder: self.max_units_per_holder?,
+            hold_durability: self.hold_durability?,
+            payment_window: self.payment_window?,
+            late_payment: self.late_payment?,
+            orphan_policy: self.orphan_policy?,
+            waiting_room: self.waiting_room?,
+            admissions_per_minute: self.admissions_per_minute?,
+            admission_ttl: self.admission_ttl?,
+            max_expired_holds: self.max_expired_holds?,
+            cool_down: self.cool_down?,
+            offer_ttl: self.offer_ttl?,
+            create_time: OffsetDateTime::UNIX_EPOCH,
+            update_time: OffsetDateTime::UNIX_EPOCH,
+        })
+    }
+
     /// Puts the new values in place of the old ones.
     pub fn apply(self, event: &mut Event) {
         fn set<T>(field: &mut T, value: Option<T>) {
@@ -145,6 +243,13 @@ impl EventChange {
         set(&mut event.hold_durability, self.hold_durability);
         set(&mut event.payment_window, self.payment_window);
         set(&mut event.late_payment, self.late_payment);
+        set(&mut event.orphan_policy, self.orphan_policy);
+        set(&mut event.waiting_room, self.waiting_room);
+        set(&mut event.admissions_per_minute, self.admissions_per_minute);
+        set(&mut event.admission_ttl, self.admission_ttl);
+        set(&mut event.max_expired_holds, self.max_expired_holds);
+        set(&mut event.cool_down, self.cool_down);
+        set(&mut event.offer_ttl, self.offer_ttl);
     }
 }
 

@@ -68,6 +68,10 @@ text_id! {
     RowId: is_id, IdError::Text;
     /// A price category, unique within its event.
     PriceCategoryId: is_id, IdError::Text;
+    /// A channel, to which seats or shares of areas are kept.
+    ChannelKey: is_id, IdError::Text;
+    /// Whoever watches.
+    ViewerId: is_id, IdError::Text;
     /// What the payment provider calls a payment.
     PaymentReference: is_payment_reference, IdError::PaymentReference;
 }
@@ -138,6 +142,8 @@ uuid_id! {
     TicketId;
     /// A URL that is told of order events.
     WebhookId;
+    /// A party on a waiting list, and the idempotency key that entered it.
+    WaitingEntryId;
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! complete list of what the service may say no for.
 
 pub mod audit;
+mod best_available;
 mod chart;
 mod event;
 mod hold;
@@ -18,14 +19,18 @@ mod position;
 mod refusal;
 mod seat;
 
+pub use best_available::BestAvailable;
 pub use chart::{Area, AreaIndex, Chart, ChartDraft, PriceCategory, Row, Seat, SeatIndex, Section};
-pub use event::{Event, EventChange, EventState, HoldDurability, LatePayment, Paging};
+pub use event::{
+    Event, EventChange, EventState, HoldDurability, LatePayment, OrphanPolicy, Paging, WaitingRoom,
+};
 pub use hold::{
     AreaHolding, AreaUnits, Ended, Hold, HoldRecord, HoldState, Items, Outcome, Unsold, fingerprint,
 };
 pub use ids::{
-    AreaId, EventId, HoldId, HolderId, IdError, OrderId, PaymentId, PaymentReference,
-    PriceCategoryId, RefundId, RowId, SeatId, SectionId, TicketId, WebhookId,
+    AreaId, ChannelKey, EventId, HoldId, HolderId, IdError, OrderId, PaymentId, PaymentReference,
+    PriceCategoryId, RefundId, RowId, SeatId, SectionId, TicketId, ViewerId, WaitingEntryId,
+    WebhookId,
 };
 pub use letter::{Letter, LetterKind, Seating};
 pub use money::{Currency, Micros, Money};

@@ -1,10 +1,13 @@
 //! All that the service says no for.
 
-use std::fmt::{self, Display};
+use std::{
+    fmt::{self, Display},
+    time::Duration,
+};
 
 use super::{
     AreaId, EventId, EventState, HoldId, OrderId, OrderState, PaymentReference, RefundId, SeatId,
-    SeatStatus, TicketId, WebhookId,
+    SeatStatus, TicketId, WaitingEntryId, WebhookId,
 };
 use crate::limits::MAX_WEBHOOKS;
 
@@ -58,6 +61,10 @@ pub enum Refusal {
     AreaNotFound(Vec<AreaId>),
     #[error("the holder has no hold {0}")]
     HoldNotFound(HoldId),
+    #[error("there is no such place in the queue of event {0}")]
+    PlaceNotFound(EventId),
+    #[error("the holder has no entry {0} on the waiting list")]
+    EntryNotFound(WaitingEntryId),
 
     #[error("there is no order {0}")]
     OrderNotFound(OrderId),
@@ -77,6 +84,8 @@ pub enum Refusal {
 
     #[error("refund_id {0} was used before, with other content")]
     RefundIdReused(RefundId),
+    #[error("entry_id {0} was used before, with other content")]
+    EntryIdReused(WaitingEntryId),
 
     #[error("hold {0} has run out")]
     HoldExpired(HoldId),
@@ -98,6 +107,15 @@ pub enum Refusal {
 
     #[error("event {event_id} is {}", .state.as_str())]
     EventNotOnSale { event_id: EventId, state: EventState },
+    #[error("event {0} has no waiting room")]
+    NoWaitingRoom(EventId),
+    #[error("event {0} lets in by its waiting room alone, and the admission_token is not good")]
+    AdmissionRequired(EventId),
+    #[error("kept for a channel: {}", list(.seats.iter().map(SeatId::as_str)
+        .chain(.areas.iter().map(AreaId::as_str))))]
+    ChannelRequired { seats: Vec<SeatId>, areas: Vec<AreaId> },
+    #[error("the holder let too many holds run out; the next may be made in {} s", .0.as_secs())]
+    HolderCoolingDown(Duration),
     #[error("over the limit of {limit} units for one {}", match .which {
         UnitLimit::PerHold => "hold",
         UnitLimit::PerHolder => "holder",
@@ -117,6 +135,10 @@ pub enum Refusal {
     SeatUnavailable(Vec<(SeatId, SeatStatus)>),
     #[error("too few units left in {}", list(.0.iter().map(|area| &area.area_id)))]
     InsufficientCapacity(Vec<Shortage>),
+    #[error("there are no {0} such seats together")]
+    NoSuchSeatsTogether(u32),
+    #[error("left alone: {}", list(.0))]
+    OrphanSeat(Vec<SeatId>),
 }
 
 impl Refusal {

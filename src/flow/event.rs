@@ -9,7 +9,8 @@ use time::OffsetDateTime;
 use super::{Error, Flows};
 use crate::{
     domain::{
-        AreaId, Chart, Epoch, EventId, Hold, HoldId, HoldRecord, HoldState, Items, Refusal, SeatId,
+        AreaId, Chart, Epoch, Event, EventId, Hold, HoldId, HoldRecord, HoldState, Items, Refusal,
+        SeatId,
     },
     holds::Reply,
     limits::{MAX_CACHED_SEATS, MAX_EPOCH_ATTEMPTS},
@@ -23,11 +24,15 @@ pub(super) struct LoadedEvent {
     pub event_id: EventId,
     pub epoch: Epoch,
     pub revision: u64,
+    /// Its own rules, as of that revision or later.
+    pub rules: Event,
     pub chart: Arc<Chart>,
 }
 
-/// What servers know of events, as many as [`MAX_CACHED_SEATS`] allows.
-pub(super) fn cache() -> Cache<EventId, Arc<LoadedEvent>> {
+/// What this server knows of events, as many as [`MAX_CACHED_SEATS`] allows.
+pub(super) type Events = Cache<EventId, Arc<LoadedEvent>>;
+
+pub(super) fn cache() -> Events {
     const EVENT_ITSELF: usize = 100;
     let seats = |_: &EventId, event: &Arc<LoadedEvent>| {
         u32::try_from(EVENT_ITSELF + event.chart.seat_count()).unwrap_or(u32::MAX)
@@ -78,6 +83,7 @@ impl Flows {
             event_id: event_id.clone(),
             epoch: stored.epoch,
             revision: stored.revision,
+            rules: stored.event,
             chart,
         }))
     }

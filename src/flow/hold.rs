@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{Error, Flows, event::LoadedEvent};
 use crate::{
     domain::{
-        AreaId, EventId, EventState, Hold, HoldId, HoldRecord, HoldState, HolderId, Refusal,
-        SeatId, Shortage, UnitLimit, fingerprint,
+        AreaId, BestAvailable, ChannelKey, EventId, EventState, Hold, HoldId, HoldRecord,
+        HoldState, HolderId, Refusal, SeatId, Shortage, UnitLimit, fingerprint,
     },
     failpoint::failpoint,
     holds::{HoldArgs, HoldReply},
@@ -22,8 +22,31 @@ pub struct HoldRequest {
     /// Each once; with `areas`, at least one.
     pub seat_ids: Vec<SeatId>,
     pub areas: Vec<(AreaId, u32)>,
+    /// Seats that the server finds, instead of `seat_ids`.
+    pub best_available: Option<BestAvailable>,
     /// The event's own where `None`.
     pub ttl_ms: Option<u64>,
+    pub keys: ChannelKeys,
+    /// What the queue gave to the holder; empty where there is none.
+    pub admission_token: String,
+    /// By an order or an offer: then no queue, no channel's key, no cooling down and no
+    /// orphan policy stands before it.
+    pub is_entitled: bool,
+}
+
+/// Which of the seats and areas that are kept for channels a caller may take.
+#[derive(Debug, Clone, Default)]
+pub struct ChannelKeys {
+    pub channels: Vec<ChannelKey>,
+    /// All of them: who says so, and why.
+    pub overridden: Option<Override>,
+}
+
+/// An operator's word.
+#[derive(Debug, Clone)]
+pub struct Override {
+    pub actor: String,
+    pub reason: String,
 }
 
 impl Flows {
@@ -31,7 +54,7 @@ impl Flows {
     /// this is dropped before it is begun, it is not made; what is begun is carried
     /// through.
     pub async fn hold(self: &Arc<Self>, request: HoldRequest) -> Result<Hold, Error> {
-        let HoldRequest { event_id, holder_id, hold_id, seat_ids, areas, ttl_ms } = &request;
+        let HoldRequest { event_id, holder_id, hold_id, seat_ids, areas, ttl_ms, .. } = &request;
         // 1. The numbers of the seats and areas. What the chart does not have is
         //    told before anything is touched.
         let items = self.items(event_id, seat_ids, areas).await?;

@@ -64,7 +64,7 @@ pub use deliver::message_id;
 pub use error::Error;
 pub use extend_hold::ExtendHoldRequest;
 pub use get_seat_map::{SeatFormat, SeatMapView, Seats};
-pub use hold::HoldRequest;
+pub use hold::{ChannelKeys, HoldRequest, Override};
 pub use manage_webhooks::DeadLetterPaging;
 pub use release::ReleaseRequest;
 pub use stream_order_events::{OrderEventMessage, OrderEventStream};
@@ -75,15 +75,13 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use moka::future::Cache;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    domain::EventId, feed::Feeds, holds::Holds, ledger::Ledger, limits::MAX_HOLDS_EXPIRING,
-    payments::Providers,
+    cache::Cache, feed::Feeds, holds::Holds, ledger::Ledger, limits::MAX_HOLDS_EXPIRING,
+    payments::Providers, presence::Presence, queue::Queue,
 };
-use event::LoadedEvent;
 use loading::Loading;
 
 /// All use cases, and what they work with.
@@ -91,10 +89,13 @@ pub struct Flows {
     holds: Arc<Holds>,
     ledger: Arc<Ledger>,
     feeds: Arc<Feeds>,
+    cache: Cache,
+    presence: Presence,
+    queue: Queue,
     providers: Arc<Providers>,
     couriers: Couriers,
     /// What this server knows of the events that it works on.
-    events: Cache<EventId, Arc<LoadedEvent>>,
+    events: event::Events,
     loading: Loading,
     /// Outbox rows whose work is done, to be marked together.
     finished: Mutex<Vec<i64>>,
@@ -104,18 +105,28 @@ pub struct Flows {
     tasks: TaskTracker,
 }
 
+/// The rooms that use cases work with.
+pub struct Rooms {
+    pub holds: Arc<Holds>,
+    pub ledger: Arc<Ledger>,
+    pub feeds: Arc<Feeds>,
+    pub cache: Cache,
+    pub presence: Presence,
+    pub queue: Queue,
+    pub providers: Arc<Providers>,
+    pub couriers: Couriers,
+}
+
 impl Flows {
-    pub fn new(
-        holds: Arc<Holds>,
-        ledger: Arc<Ledger>,
-        feeds: Arc<Feeds>,
-        providers: Arc<Providers>,
-        couriers: Couriers,
-    ) -> Arc<Self> {
+    pub fn new(rooms: Rooms) -> Arc<Self> {
+        let Rooms { holds, ledger, feeds, cache, presence, queue, providers, couriers } = rooms;
         Arc::new(Self {
             holds,
             ledger,
             feeds,
+            cache,
+            presence,
+            queue,
             providers,
             couriers,
             events: event::cache(),

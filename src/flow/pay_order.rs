@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::{ConfirmRequest, Error, Flows, HoldRequest, confirm::Sold};
+use super::{ChannelKeys, ConfirmRequest, Error, Flows, HoldRequest, confirm::Sold};
 use crate::{
     domain::{
         AreaId, HoldId, LatePayment, Money, Order, OrderId, Outcome, Payment, PaymentId,
@@ -153,7 +153,11 @@ impl Flows {
             hold_id: late_hold_id,
             seat_ids,
             areas,
+            best_available: None,
             ttl_ms: Some(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)),
+            keys: ChannelKeys::default(),
+            admission_token: String::new(),
+            is_entitled: true,
         });
         match Box::pin(held).await {
             Ok(_) => Ok(true),

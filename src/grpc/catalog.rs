@@ -68,6 +68,13 @@ impl CatalogService for Catalog {
         }))
     }
 
+    async fn search_events(
+        &self,
+        _: Request<proto::SearchEventsRequest>,
+    ) -> Answer<proto::SearchEventsResponse> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn add_seats(
         &self,
         request: Request<proto::AddSeatsRequest>,

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use crate::{
     domain::{
         Area, AreaId, AreaState, ChartDraft, Event, EventState, Hold, HoldDurability, HoldState,
-        LatePayment, Money, Row, SeatId, SeatStatus, Section,
+        LatePayment, Money, OrphanPolicy, Row, SeatId, SeatStatus, Section, WaitingRoom,
     },
     flow::{SeatMapView, SeatMessage, Seats},
     proto::{self, google::r#type, stream_seat_updates_response::Message as StreamMessage},
@@ -65,7 +65,7 @@ pub fn stream_message(
             let (seats, areas) = (seat_states(seats), area_states(areas));
             StreamMessage::Updates(proto::SeatUpdates { seats, areas })
         }
-        SeatMessage::Heartbeat => StreamMessage::Heartbeat(proto::Heartbeat {}),
+        SeatMessage::Heartbeat => StreamMessage::Heartbeat(proto::Heartbeat { active_viewers: 0 }),
     };
     proto::StreamSeatUpdatesResponse { message: Some(message), resume_token }
 }
@@ -152,6 +152,23 @@ pub fn event(event: Event) -> proto::Event {
             LatePayment::Refund => proto::LatePayment::Refund,
         }
         .into(),
+        orphan_policy: match event.orphan_policy {
+            OrphanPolicy::Off => proto::OrphanPolicy::Off,
+            OrphanPolicy::Warn => proto::OrphanPolicy::Warn,
+            OrphanPolicy::Refuse => proto::OrphanPolicy::Refuse,
+        }
+        .into(),
+        waiting_room: match event.waiting_room {
+            WaitingRoom::Off => proto::WaitingRoom::Off,
+            WaitingRoom::Rate => proto::WaitingRoom::Rate,
+            WaitingRoom::Inventory => proto::WaitingRoom::Inventory,
+        }
+        .into(),
+        admissions_per_minute: signed(event.admissions_per_minute),
+        admission_ttl: event.admission_ttl.try_into().ok(),
+        max_expired_holds: signed(event.max_expired_holds),
+        cool_down: event.cool_down.try_into().ok(),
+        offer_ttl: event.offer_ttl.try_into().ok(),
     }
 }
 
@@ -192,6 +209,7 @@ fn row(row: Row) -> proto::Row {
         accessible: seat.accessible,
         x: seat.x,
         y: seat.y,
+        reserved: seat.channel.is_some(),
     });
     proto::Row { row_id: row.row_id.to_string(), seats: seats.collect() }
 }
@@ -202,6 +220,8 @@ pub fn areas(areas: Vec<Area>) -> Vec<proto::Area> {
         name: area.name,
         capacity: signed(area.capacity),
         price_category_id: area.price_category_id.to_string(),
+        reserved: area.channel.is_some(),
+        share_of: area.share_of.map(|id| id.to_string()).unwrap_or_default(),
     };
     areas.into_iter().map(area).collect()
 }

@@ -34,7 +34,14 @@ impl ReservationService for Reservations {
         let request = decode::hold(request.get_ref())?;
         // Where this call is given up, a hold that waits for its turn is not made.
         let hold = Some(encode::hold(self.flows.hold(request).await?));
-        Ok(Response::new(proto::HoldResponse { hold }))
+        Ok(Response::new(proto::HoldResponse { hold, stranded_seat_ids: Vec::new() }))
+    }
+
+    async fn change_hold(
+        &self,
+        _: Request<proto::ChangeHoldRequest>,
+    ) -> Answer<proto::ChangeHoldResponse> {
+        Err(Status::unimplemented(""))
     }
 
     async fn extend_hold(

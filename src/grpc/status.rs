@@ -66,6 +66,8 @@ fn classify(refusal: &Refusal) -> (Code, ErrorReason) {
         Refusal::SeatNotFound(_) => (Code::NotFound, ErrorReason::SeatNotFound),
         Refusal::AreaNotFound(_) => (Code::NotFound, ErrorReason::AreaNotFound),
         Refusal::HoldNotFound(_) => (Code::NotFound, ErrorReason::HoldNotFound),
+        Refusal::PlaceNotFound(_) => (Code::NotFound, ErrorReason::PlaceNotFound),
+        Refusal::EntryNotFound(_) => (Code::NotFound, ErrorReason::EntryNotFound),
         Refusal::OrderNotFound(_) => (Code::NotFound, ErrorReason::OrderNotFound),
         Refusal::TicketNotFound(_) => (Code::NotFound, ErrorReason::TicketNotFound),
         Refusal::RefundIdReused(_) => (Code::AlreadyExists, ErrorReason::RefundIdReused),
@@ -79,6 +81,12 @@ fn classify(refusal: &Refusal) -> (Code, ErrorReason) {
         Refusal::PaymentReferenceUsed(_) => {
             (Code::AlreadyExists, ErrorReason::PaymentReferenceUsed)
         }
+        Refusal::EntryIdReused(_) => (Code::AlreadyExists, ErrorReason::EntryIdReused),
+        Refusal::NoWaitingRoom(_) => (Code::FailedPrecondition, ErrorReason::NoWaitingRoom),
+        Refusal::AdmissionRequired(_) => (Code::FailedPrecondition, ErrorReason::AdmissionRequired),
+        Refusal::ChannelRequired { .. } => (Code::FailedPrecondition, ErrorReason::ChannelRequired),
+        Refusal::HolderCoolingDown(_) => (Code::ResourceExhausted, ErrorReason::HolderCoolingDown),
+        Refusal::OrphanSeat(_) => (Code::FailedPrecondition, ErrorReason::OrphanSeat),
         Refusal::HoldExpired(_) => (Code::FailedPrecondition, ErrorReason::HoldExpired),
         Refusal::HoldReleased(_) => (Code::FailedPrecondition, ErrorReason::HoldReleased),
         Refusal::HoldLost(_) => (Code::FailedPrecondition, ErrorReason::HoldLost),
@@ -90,7 +98,7 @@ fn classify(refusal: &Refusal) -> (Code, ErrorReason) {
         }
         Refusal::TooManyWebhooks => (Code::ResourceExhausted, ErrorReason::TooManyWebhooks),
         Refusal::SeatUnavailable(_) => (Code::FailedPrecondition, ErrorReason::SeatUnavailable),
-        Refusal::InsufficientCapacity(_) => {
+        Refusal::InsufficientCapacity(_) | Refusal::NoSuchSeatsTogether(_) => {
             (Code::FailedPrecondition, ErrorReason::InsufficientCapacity)
         }
     }
@@ -119,7 +127,15 @@ fn metadata(refusal: &Refusal) -> impl Iterator<Item = (&'static str, String)> {
         | Refusal::HoldLost(id)
         | Refusal::HoldConfirming(id)
         | Refusal::HoldConfirmed { hold_id: id, .. } => ("hold_id", id.to_string()),
-        Refusal::EventNotOnSale { event_id, .. } => ("event_id", event_id.to_string()),
+        Refusal::EventNotOnSale { event_id, .. }
+        | Refusal::PlaceNotFound(event_id)
+        | Refusal::NoWaitingRoom(event_id)
+        | Refusal::AdmissionRequired(event_id) => ("event_id", event_id.to_string()),
+        Refusal::EntryNotFound(id) | Refusal::EntryIdReused(id) => ("entry_id", id.to_string()),
+        Refusal::ChannelRequired { seats, .. } => ("reserved_seats", seats.len().to_string()),
+        Refusal::HolderCoolingDown(rest) => ("cool_down_ms", rest.as_millis().to_string()),
+        Refusal::NoSuchSeatsTogether(asked) => ("quantity", asked.to_string()),
+        Refusal::OrphanSeat(seats) => ("stranded_seats", seats.len().to_string()),
         Refusal::LimitExceeded { which, .. } => ("limit", limit_name(*which).to_owned()),
         Refusal::SeatUnavailable(seats) => ("unavailable_seats", seats.len().to_string()),
         Refusal::InsufficientCapacity(areas) => ("short_areas", areas.len().to_string()),
@@ -129,6 +145,7 @@ fn metadata(refusal: &Refusal) -> impl Iterator<Item = (&'static str, String)> {
         Refusal::EventNotOnSale { state, .. } => Some(("state", state.as_str().to_owned())),
         Refusal::OrderState { state, .. } => Some(("state", state.as_str().to_owned())),
         Refusal::LimitExceeded { limit, .. } => Some(("units", limit.to_string())),
+        Refusal::ChannelRequired { areas, .. } => Some(("reserved_areas", areas.len().to_string())),
         _ => None,
     };
     [first].into_iter().chain(second)
@@ -155,6 +172,25 @@ fn add_violations(details: &mut ErrorDetails, refusal: &Refusal) {
                 let (kind, text) = unavailable(*status);
                 details.add_precondition_failure_violation(kind, seat_id.as_str(), text);
             }
+        }
+        Refusal::OrphanSeat(seats) => {
+            for seat_id in within_bounds(seats, |id| id.as_str().len() + 40) {
+                let text = "it would be left alone";
+                details.add_precondition_failure_violation("SEAT_ALONE", seat_id.as_str(), text);
+            }
+        }
+        Refusal::ChannelRequired { seats, areas } => {
+            for seat_id in within_bounds(seats, |id| id.as_str().len() + 40) {
+                let text = "it is kept for a channel";
+                details.add_precondition_failure_violation("SEAT_RESERVED", seat_id.as_str(), text);
+            }
+            for area_id in within_bounds(areas, |id| id.as_str().len() + 40) {
+                let text = "it is kept for a channel";
+                details.add_precondition_failure_violation("AREA_RESERVED", area_id.as_str(), text);
+            }
+        }
+        Refusal::HolderCoolingDown(rest) => {
+            details.set_retry_info(Some(*rest));
         }
         Refusal::InsufficientCapacity(areas) => {
             for area in within_bounds(areas, |area| area.area_id.as_str().len() + 40) {

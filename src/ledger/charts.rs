@@ -21,10 +21,10 @@ impl Ledger {
     pub async fn read_chart(&self, event_id: &EventId) -> Result<Chart, Error> {
         const SEATS: &str = "-- read_chart: seats
             SELECT seat_index, seat_id, section_id, row_id, price_category_id, accessible, x, y,
-                row_index
+                row_index, channel
             FROM seats WHERE event_id = $1 ORDER BY section_id, row_index, seat_index";
         const AREAS: &str = "-- read_chart: areas
-            SELECT area_id, name, capacity, price_category_id
+            SELECT area_id, name, capacity, price_category_id, channel, share_of
             FROM areas WHERE event_id = $1 ORDER BY area_index";
         const SECTIONS: &str = "-- read_chart: sections
             SELECT section_id, name FROM sections WHERE event_id = $1 ORDER BY section_index";
@@ -47,6 +47,7 @@ impl Ledger {
                 accessible: row.get(5),
                 x: row.get(6),
                 y: row.get(7),
+                channel: row.get::<_, Option<&str>>(9).map(parse).transpose()?,
             });
             indexes.push(SeatIndex(to_u32(row.get(0))));
         }
@@ -58,6 +59,8 @@ impl Ledger {
                 name: row.get(1),
                 capacity: to_u32(row.get(2)),
                 price_category_id: parse(row.get(3))?,
+                channel: row.get::<_, Option<&str>>(4).map(parse).transpose()?,
+                share_of: row.get::<_, Option<&str>>(5).map(parse).transpose()?,
             })
         });
         let areas = areas.collect::<Result<Vec<_>, Error>>()?;

@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::{
     Error, Ledger,
     columns::{parse, to_i64, to_u32},
-    events::{StoredEvent, event_columns, stored_event_from_row},
+    event_row::{AFTER_STORED, event_columns, stored_event_from_row},
+    events::StoredEvent,
     journal::{hold_columns, hold_from_row},
     outcomes::outcome_from_row,
     session::Tx,
@@ -98,7 +99,8 @@ impl Ledger {
                 let ended = tx.query(ENDED, &[&id, &kept, &MAX_ENDED_LOADED]).await?;
                 Ok(Foundation {
                     stored: stored_event_from_row(&begun)?,
-                    seat_count: usize::try_from(begun.get::<_, i64>(17)).map_err(Error::corrupt)?,
+                    seat_count: usize::try_from(begun.get::<_, i64>(AFTER_STORED))
+                        .map_err(Error::corrupt)?,
                     blocked: blocked.iter().map(|row| SeatIndex(to_u32(row.get(0)))).collect(),
                     sold,
                     areas: areas.iter().map(|r| (to_u32(r.get(0)), to_u32(r.get(1)))).collect(),

@@ -3,20 +3,19 @@
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use tokio_postgres::Row;
 
 use scoped_futures::ScopedFutureExt;
 
 use super::{
     Error, Ledger,
     charts::insert_chart_in_tx,
-    columns::{millis, parse, position, to_i32, to_u32, unsigned},
+    columns::{parse, position, to_u32, unsigned},
+    event_row::{
+        AFTER_STORED, OwnValues, event_columns, event_from_row, own_columns, stored_event_from_row,
+    },
     outbox::note_event_in_tx,
 };
-use crate::domain::{
-    ChartDraft, Epoch, Event, EventChange, EventId, EventState, HoldDurability, LatePayment,
-    Paging, Position, Refusal,
-};
+use crate::domain::{ChartDraft, Epoch, Event, EventChange, EventId, Paging, Position, Refusal};
 use crate::limits::{CLOSED_EVENT_KEPT, MAX_ACTIVE_EVENTS};
 
 /// An event, and which state of it Redis should have.
@@ -54,16 +53,6 @@ pub struct ActiveEvent {
     pub journaled: Position,
 }
 
-/// The columns that [`event_from_row`] reads.
-macro_rules! event_columns {
-    () => {
-        "event_id, name, venue, city, start_time, state, hold_ttl_ms, max_hold_ms, \
-         max_units_per_hold, max_units_per_holder, create_time, update_time, hold_durability, \
-         payment_window_ms, late_payment"
-    };
-}
-pub(super) use event_columns;
-
 impl Ledger {
     /// Makes an event with its chart. `fingerprint` is of both, as the caller
     /// gave them.
@@ -76,12 +65,13 @@ impl Ledger {
         chart: &ChartDraft,
         fingerprint: &str,
     ) -> Result<Created, Error> {
-        const INSERT: &str = "-- create_event
-            INSERT INTO events (event_id, name, venue, city, start_time, state, hold_ttl_ms,
-                max_hold_ms, max_units_per_hold, max_units_per_holder, fingerprint,
-                hold_durability, payment_window_ms, late_payment)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-            ON CONFLICT (event_id) DO NOTHING RETURNING event_id";
+        const INSERT: &str = concat!(
+            "-- create_event\nINSERT INTO events (",
+            own_columns!(),
+            ", fingerprint) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
+                $15, $16, $17, $18, $19, $20, $21)
+            ON CONFLICT (event_id) DO NOTHING RETURNING event_id"
+        );
         const CURSOR: &str = "-- create_event: cursor
             INSERT INTO journal_cursors (event_id) VALUES ($1)";
         const BEFORE: &str = "-- create_event: before
@@ -89,27 +79,8 @@ impl Ledger {
         self.run_tx(|tx| {
             async move {
                 let event_id = event.event_id.as_str();
-                let inserted = tx
-                    .query_opt(
-                        INSERT,
-                        &[
-                            &event_id,
-                            &event.name,
-                            &event.venue,
-                            &event.city,
-                            &event.start_time,
-                            &event.state.as_str(),
-                            &millis(event.hold_ttl),
-                            &millis(event.max_hold_time),
-                            &to_i32(event.max_units_per_hold),
-                            &to_i32(event.max_units_per_holder),
-                            &fingerprint,
-                            &event.hold_durability.as_str(),
-                            &millis(event.payment_window),
-                            &event.late_payment.as_str(),
-                        ],
-                    )
-                    .await?;
+                let values = OwnValues::new(event);
+                let inserted = tx.query_opt(INSERT, &values.with(&fingerprint)).await?;
                 if inserted.is_none() {
                     let before = tx.query_opt(BEFORE, &[&event_id]).await?;
                     return match before.map(|row| row.get::<_, String>(0)) {
@@ -142,13 +113,13 @@ impl Ledger {
             event_columns!(),
             " FROM events WHERE event_id = $1 FOR NO KEY UPDATE"
         );
-        const WRITE: &str = "-- update_event
-            UPDATE events SET name = $2, venue = $3, city = $4, start_time = $5, state = $6,
-                hold_ttl_ms = $7, max_hold_ms = $8, max_units_per_hold = $9,
-                max_units_per_holder = $10, hold_durability = $11,
-                payment_window_ms = $12, late_payment = $13, revision = revision + 1,
-                update_time = now()
-            WHERE event_id = $1 RETURNING update_time";
+        const WRITE: &str = concat!(
+            "-- update_event\nUPDATE events SET (",
+            own_columns!(),
+            ") = ROW($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
+                $18, $19, $20), revision = revision + 1, update_time = now()
+            WHERE event_id = $21 RETURNING update_time"
+        );
         self.run_tx(|tx| {
             async move {
                 let row = tx.query_opt(READ, &[&event_id.as_str()]).await?;
@@ -159,26 +130,8 @@ impl Ledger {
                     let why = "must not be longer than the event's max_hold_time";
                     return Err(Refusal::field("event.hold_ttl", why).into());
                 }
-                let written = tx
-                    .query(
-                        WRITE,
-                        &[
-                            &event_id.as_str(),
-                            &event.name,
-                            &event.venue,
-                            &event.city,
-                            &event.start_time,
-                            &event.state.as_str(),
-                            &millis(event.hold_ttl),
-                            &millis(event.max_hold_time),
-                            &to_i32(event.max_units_per_hold),
-                            &to_i32(event.max_units_per_holder),
-                            &event.hold_durability.as_str(),
-                            &millis(event.payment_window),
-                            &event.late_payment.as_str(),
-                        ],
-                    )
-                    .await?;
+                let (values, id) = (OwnValues::new(&event), event_id.as_str());
+                let written = tx.query(WRITE, &values.with(&id)).await?;
                 event.update_time = written[0].get(0);
                 Ok((event, note_event_in_tx(tx, event_id).await?))
             }
@@ -214,8 +167,8 @@ impl Ledger {
         };
         Ok(Some(SizedEvent {
             stored: stored_event_from_row(&row)?,
-            seat_count: usize::try_from(row.get::<_, i64>(17)).map_err(Error::corrupt)?,
-            capacities: row.get::<_, Vec<i32>>(18).into_iter().map(to_u32).collect(),
+            seat_count: usize::try_from(row.get::<_, i64>(AFTER_STORED)).map_err(Error::corrupt)?,
+            capacities: row.get::<_, Vec<i32>>(AFTER_STORED + 1).into_iter().map(to_u32).collect(),
         }))
     }
 
@@ -263,35 +216,3 @@ impl Ledger {
 
 /// Some 1,970 years: before the earliest start time that the contract takes.
 const EARLIEST: Duration = Duration::from_secs(62_200_000_000);
-
-/// An event from a row that begins with [`event_columns`], revision and epoch.
-pub(super) fn stored_event_from_row(row: &Row) -> Result<StoredEvent, Error> {
-    Ok(StoredEvent {
-        event: event_from_row(row)?,
-        revision: unsigned(row.get(15))?,
-        epoch: Epoch(unsigned(row.get(16))?),
-    })
-}
-
-/// An event from a row that begins with [`event_columns`].
-fn event_from_row(row: &Row) -> Result<Event, Error> {
-    Ok(Event {
-        event_id: parse(row.get(0))?,
-        name: row.get(1),
-        venue: row.get(2),
-        city: row.get(3),
-        start_time: row.get(4),
-        state: EventState::from_name(row.get(5)).ok_or_else(|| Error::corrupt("event state"))?,
-        hold_ttl: Duration::from_millis(unsigned(row.get(6))?),
-        max_hold_time: Duration::from_millis(unsigned(row.get(7))?),
-        max_units_per_hold: to_u32(row.get(8)),
-        max_units_per_holder: to_u32(row.get(9)),
-        create_time: row.get(10),
-        update_time: row.get(11),
-        hold_durability: HoldDurability::from_name(row.get(12))
-            .ok_or_else(|| Error::corrupt("hold durability"))?,
-        payment_window: Duration::from_millis(unsigned(row.get(13))?),
-        late_payment: LatePayment::from_name(row.get(14))
-            .ok_or_else(|| Error::corrupt("late payment"))?,
-    })
-}

@@ -165,6 +165,8 @@ async fn seats_already_there_in_tx(
             accessible: found.get(4),
             x: found.get(5),
             y: found.get(6),
+            // Whom it is kept for is no part of what was added.
+            channel: None,
         };
         let place = (found.get::<_, &str>(1), found.get::<_, &str>(2));
         if there == *seat && place == (section_id.as_str(), row_id.as_str()) {

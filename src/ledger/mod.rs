@@ -12,6 +12,7 @@ mod confirm;
 mod deliveries;
 mod epochs;
 mod error;
+mod event_row;
 mod events;
 mod growth;
 mod journal;

@@ -91,6 +91,7 @@ impl Taken {
             seat_ids: self.seats_of(houses).to_vec(),
             areas: Vec::new(),
             ttl,
+            ..Default::default()
         }
     }
 

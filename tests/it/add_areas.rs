@@ -14,6 +14,7 @@ async fn add(stage: &Stage, areas: &[(&str, i32, &str)]) -> Result<Vec<Area>, St
         name: String::new(),
         capacity,
         price_category_id: price.into(),
+        ..Default::default()
     };
     let areas = areas.iter().map(area).collect();
     let request = AddAreasRequest { event_id: EVENT.into(), areas };
@@ -62,6 +63,7 @@ async fn what_is_there_never_shrinks() {
         name: "Ground".into(),
         capacity: 100,
         price_category_id: "floor".into(),
+        ..Default::default()
     };
     let request = AddAreasRequest { event_id: EVENT.into(), areas: vec![named] };
     assert_eq!(code_and_reason(stage.server.catalog.clone().add_areas(request).await), reused);

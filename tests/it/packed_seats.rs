@@ -80,6 +80,7 @@ async fn tells_the_same_as_names_do() {
             event_id: EVENT.into(),
             resume_token: String::new(),
             snapshot_format: SnapshotFormat::Packed.into(),
+            ..Default::default()
         };
         let stream = server.reservations.clone().stream_seat_updates(request).await.unwrap();
         let first = stream.into_inner().message().await.unwrap().unwrap();

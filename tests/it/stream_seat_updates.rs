@@ -216,6 +216,7 @@ async fn seats_and_areas_that_are_added_appear() {
         name: String::new(),
         capacity: 7,
         price_category_id: "floor".into(),
+        ..Default::default()
     }];
     let add = holdfast::proto::AddAreasRequest { event_id: EVENT.into(), areas };
     stage.server.catalog.clone().add_areas(add).await.unwrap();

@@ -103,6 +103,7 @@ fn hold_request(n: usize, holder_id: &str, with_unit: bool) -> proto::HoldReques
         seat_ids: vec![format!("{}-{}", n / 10 + 1, n % 10 + 1)],
         areas: if with_unit { vec![unit] } else { Vec::new() },
         ttl: None,
+        ..Default::default()
     }
 }
 

@@ -91,6 +91,7 @@ fn chart() -> Chart {
         accessible: false,
         x: 0.,
         y: 0.,
+        channel: None,
     };
     let row = Row { row_id: "A".parse().unwrap(), seats: (0..4).map(seat).collect() };
     let section =
@@ -105,6 +106,8 @@ fn chart() -> Chart {
         name: String::new(),
         capacity: 10,
         price_category_id: price_category_id(),
+        channel: None,
+        share_of: None,
     };
     Chart::new(vec![price], vec![section], vec![area], (0..4).map(SeatIndex).collect())
 }

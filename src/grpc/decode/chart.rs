@@ -173,6 +173,7 @@ fn one_seat(fields: &mut Fields, at: &str, seat: &proto::Seat) -> Option<Seat> {
         accessible: seat.accessible,
         x: seat.x,
         y: seat.y,
+        channel: None,
     })
 }
 
@@ -198,6 +199,8 @@ pub fn areas(fields: &mut Fields, at: &str, areas: Vec<proto::Area>) -> Option<V
                 name,
                 capacity,
                 price_category_id,
+                channel: None,
+                share_of: None,
             },
         ));
     }

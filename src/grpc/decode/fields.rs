@@ -43,6 +43,15 @@ impl Fields {
         if text.is_empty() { Some(otherwise()) } else { self.parsed(field, text) }
     }
 
+    /// An id that need not be given: `Some(None)` where it is not.
+    pub fn optional<T: FromStr<Err: Display>>(
+        &mut self,
+        field: &str,
+        text: &str,
+    ) -> Option<Option<T>> {
+        if text.is_empty() { Some(None) } else { self.parsed(field, text).map(Some) }
+    }
+
     /// Free text of so many characters.
     pub fn text(
         &mut self,
@@ -65,6 +74,21 @@ impl Fields {
             self.bad(field, format!("must be {} to {}", range.start(), range.end()));
         }
         good
+    }
+
+    /// One of a few values, each with its name and what it means.
+    pub fn one_of<P: Copy + Into<i32>, D: Copy>(
+        &mut self,
+        field: &str,
+        value: i32,
+        choices: &[(&str, P, D)],
+    ) -> Option<D> {
+        let chosen = choices.iter().find(|(_, known, _)| (*known).into() == value);
+        if chosen.is_none() {
+            let names: Vec<_> = choices.iter().map(|(name, ..)| *name).collect();
+            self.bad(field, format!("must be one of {}", names.join(", ")));
+        }
+        chosen.map(|&(.., meant)| meant)
     }
 
     /// A span of time, in whole milliseconds; `None` where it is not given,

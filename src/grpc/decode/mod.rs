@@ -4,15 +4,16 @@
 mod catalog;
 mod chart;
 mod checkout;
+mod event;
 mod fields;
 mod order_events;
 mod reservation;
 
 pub(super) use catalog::{
-    add_areas, add_seats, block_seats, create_event, get_event, list_events, unblock_seats,
-    update_event,
+    add_areas, add_seats, block_seats, get_event, list_events, unblock_seats,
 };
 pub(super) use checkout::{cancel_order, create_order, get_order, list_orders, refund_order};
+pub(super) use event::{create_event, update_event};
 pub(super) use order_events::{
     create_webhook, delete_webhook, list_dead_letters, replay_webhook, retry_dead_letters,
     stream_order_events,

@@ -4,9 +4,15 @@ use std::{collections::HashSet, ops::RangeInclusive, time::Duration};
 
 use super::fields::Fields;
 use crate::{
-    domain::{AreaId, EventId, HoldId, Position, Refusal},
-    flow::{ConfirmRequest, ExtendHoldRequest, HoldRequest, ReleaseRequest, SeatFormat},
-    limits::{MAX_AREA_CAPACITY, MAX_HOLD_TIME, MAX_UNITS_PER_HOLD},
+    domain::{AreaId, BestAvailable, EventId, HoldId, Position, Refusal},
+    flow::{
+        ChannelKeys, ConfirmRequest, ExtendHoldRequest, HoldRequest, Override, ReleaseRequest,
+        SeatFormat,
+    },
+    limits::{
+        MAX_AREA_CAPACITY, MAX_CHANNELS_NAMED, MAX_HOLD_TIME, MAX_NAME_CHARS,
+        MAX_QUEUE_TOKEN_CHARS, MAX_REASON_CHARS, MAX_UNITS_PER_HOLD,
+    },
     proto,
 };
 
@@ -23,26 +29,80 @@ pub fn hold(request: &proto::HoldRequest) -> Result<HoldRequest, Refusal> {
     check_units(&mut fields, request);
     let ttl = fields.span("ttl", request.ttl, TTL);
     let ttl_ms = ttl.map(to_ms);
+    let best_available = request.best_available.as_ref();
+    let best_available = best_available.map(|asked| best_available_of(&mut fields, asked));
+    let keys = keys(&mut fields, &request.channels, request.channel_override.as_ref());
+    let token = request.admission_token.clone();
+    let admission_token = fields.text("admission_token", token, 0..=MAX_QUEUE_TOKEN_CHARS);
     fields.finish(|| {
+        let best_available = match best_available {
+            Some(asked) => Some(asked?),
+            None => None,
+        };
         Some(HoldRequest {
             event_id: event_id?,
             holder_id: holder_id?,
             hold_id: hold_id?,
             seat_ids: seat_ids?,
             areas: areas?,
+            best_available,
             ttl_ms,
+            keys: keys?,
+            admission_token: admission_token?,
+            is_entitled: false,
         })
     })
 }
 
+fn best_available_of(fields: &mut Fields, asked: &proto::BestAvailable) -> Option<BestAvailable> {
+    let units = 1..=MAX_UNITS_PER_HOLD;
+    let quantity = fields.number("best_available.quantity", asked.quantity, units);
+    let section_id = fields.optional("best_available.section_id", &asked.section_id);
+    let category = &asked.price_category_id;
+    let category = fields.optional("best_available.price_category_id", category);
+    Some(BestAvailable {
+        quantity: quantity?,
+        section_id: section_id?,
+        price_category_id: category?,
+        allow_split: asked.allow_split,
+    })
+}
+
+/// Which channels' seats and areas may be taken.
+pub(super) fn keys(
+    fields: &mut Fields,
+    channels: &[String],
+    overridden: Option<&proto::ChannelOverride>,
+) -> Option<ChannelKeys> {
+    fields.count("channels", channels, 0..=MAX_CHANNELS_NAMED);
+    let channels = fields.ids("channels", channels);
+    let overridden = match overridden {
+        None => Some(None),
+        Some(given) => {
+            let (actor, reason) = (given.actor.clone(), given.reason.clone());
+            let actor = fields.text("channel_override.actor", actor, 1..=MAX_NAME_CHARS);
+            let reason = fields.text("channel_override.reason", reason, 1..=MAX_REASON_CHARS);
+            actor.zip(reason).map(|(actor, reason)| Some(Override { actor, reason }))
+        }
+    };
+    Some(ChannelKeys { channels: channels?, overridden: overridden? })
+}
+
 /// At least one unit, and not too many.
 fn check_units(fields: &mut Fields, request: &proto::HoldRequest) {
-    if request.seat_ids.is_empty() && request.areas.is_empty() {
-        fields.bad("seat_ids", "at least one seat or area must be named");
+    let found = match &request.best_available {
+        Some(asked) => usize::try_from(asked.quantity).unwrap_or_default(),
+        None => 0,
+    };
+    if request.seat_ids.is_empty() && request.areas.is_empty() && request.best_available.is_none() {
+        fields.bad("seat_ids", "at least one seat or area must be named, or best_available");
+    }
+    if !request.seat_ids.is_empty() && request.best_available.is_some() {
+        fields.bad("best_available", "must not be given beside seat_ids");
     }
     let units = |area: &proto::AreaQuantity| usize::try_from(area.quantity).unwrap_or_default();
     let in_areas: usize = request.areas.iter().map(units).sum();
-    if request.seat_ids.len() + in_areas > MAX_ITEMS {
+    if request.seat_ids.len() + found + in_areas > MAX_ITEMS {
         let field = if request.seat_ids.len() > MAX_ITEMS { "seat_ids" } else { "areas" };
         fields.bad(field, format!("at most {MAX_UNITS_PER_HOLD} units in all"));
     }

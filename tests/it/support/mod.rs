@@ -43,6 +43,7 @@ pub fn small_event(event_id: &str) -> proto::CreateEventRequest {
             name: "Floor".into(),
             capacity: 100,
             price_category_id: "floor".into(),
+            ..Default::default()
         }],
     };
     let event = proto::Event {
