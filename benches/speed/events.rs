@@ -204,6 +204,10 @@ pub fn raw_holds(places: &[Place]) -> anyhow::Result<Arc<Vec<RawHold>>> {
             ttl_ms: None,
             seats: vec![SeatIndex(u32::try_from(place.seat)?)],
             areas: Vec::new(),
+            revision: 1 << 40,
+            entitled: false,
+            beside: Vec::new(),
+            strict: false,
         };
         Ok(RawHold { event_id: place.event_id.parse()?, args })
     };

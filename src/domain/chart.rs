@@ -94,10 +94,16 @@ pub struct Chart {
     pub areas: Vec<Area>,
     /// Chart order to number, for every seat of `sections` in turn.
     order: Vec<SeatIndex>,
+    /// Where each row begins in `order`, and where the last one ends.
+    row_starts: Vec<usize>,
+    /// Where each seat is in `order`, by [`SeatIndex`].
+    places: Vec<u32>,
     /// By [`SeatIndex`].
     seats: Vec<(SeatId, Money)>,
     seat_indexes: HashMap<SeatId, SeatIndex>,
     area_indexes: HashMap<AreaId, AreaIndex>,
+    /// Seats that are kept for channels.
+    channels: HashMap<SeatIndex, ChannelKey>,
     prices: HashMap<PriceCategoryId, Money>,
 }
 
@@ -117,6 +123,9 @@ impl Chart {
     ) -> Self {
         let prices: HashMap<_, _> =
             price_categories.iter().map(|c| (c.price_category_id.clone(), c.price)).collect();
+        let kept = all_seats(&sections).zip(&order);
+        let channels = kept.filter_map(|(seat, &index)| Some((index, seat.channel.clone()?)));
+        let channels = channels.collect();
         let mut seats = vec![None; order.len()];
         for (seat, index) in all_seats(&sections).zip(&order) {
             let price = prices[&seat.price_category_id];
@@ -128,7 +137,29 @@ impl Chart {
             (0..).map(SeatIndex).zip(&seats).map(|(index, (id, _))| (id.clone(), index)).collect();
         let area_indexes =
             (0..).map(AreaIndex).zip(&areas).map(|(i, area)| (area.area_id.clone(), i)).collect();
-        Self { price_categories, sections, areas, order, seats, seat_indexes, area_indexes, prices }
+        let rows = sections.iter().flat_map(|section| &section.rows);
+        let mut row_starts = vec![0];
+        row_starts.extend(rows.scan(0, |end, row| {
+            *end += row.seats.len();
+            Some(*end)
+        }));
+        let mut places = vec![0; order.len()];
+        for (place, seat) in (0..).zip(&order) {
+            places[seat.0 as usize] = place;
+        }
+        Self {
+            price_categories,
+            sections,
+            areas,
+            order,
+            row_starts,
+            places,
+            seats,
+            seat_indexes,
+            area_indexes,
+            channels,
+            prices,
+        }
     }
 
     /// How many seats there are; their numbers are all below.
@@ -141,6 +172,17 @@ impl Chart {
         &self.order
     }
 
+    /// The seats of the row that a seat stands in, and its place among them.
+    ///
+    /// # Panics
+    /// For a seat that the chart does not have.
+    pub fn row_of(&self, seat: SeatIndex) -> (&[SeatIndex], usize) {
+        let place = self.places[seat.0 as usize] as usize;
+        let row = self.row_starts.partition_point(|&start| start <= place);
+        let start = self.row_starts[row - 1];
+        (&self.order[start..self.row_starts[row]], place - start)
+    }
+
     /// The seat of a number; `None` where the chart has since grown.
     pub fn seat_id(&self, index: SeatIndex) -> Option<&SeatId> {
         self.seats.get(index.0 as usize).map(|(id, _)| id)
@@ -149,6 +191,16 @@ impl Chart {
     /// What a seat costs.
     pub fn seat_price(&self, index: SeatIndex) -> Option<Money> {
         self.seats.get(index.0 as usize).map(|&(_, price)| price)
+    }
+
+    /// The channel that a seat is kept for.
+    pub fn seat_channel(&self, index: SeatIndex) -> Option<&ChannelKey> {
+        self.channels.get(&index)
+    }
+
+    /// The channel that an area is kept for.
+    pub fn area_channel(&self, index: AreaIndex) -> Option<&ChannelKey> {
+        self.areas.get(index.0 as usize)?.channel.as_ref()
     }
 
     /// The area of a number; `None` where the chart has since grown.

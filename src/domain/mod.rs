@@ -14,6 +14,7 @@ mod letter;
 mod money;
 mod order;
 mod order_event;
+mod orphans;
 mod payment;
 mod position;
 mod refusal;
@@ -38,6 +39,7 @@ pub use order::{Buyer, Checkout, Order, OrderFilter, OrderItem, OrderState, Plac
 pub use order_event::{
     DeadLetter, OrderEvent, OrderEventKind, Target, Undelivered, Wanted, Webhook,
 };
+pub use orphans::beside;
 pub use payment::{Payment, PaymentState, Refund, RefundRequest, RefundState, Settlement};
 pub use position::{Epoch, Position, TokenError};
 pub use refusal::{FieldViolation, Refusal, Shortage, UnitLimit};

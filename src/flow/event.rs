@@ -121,15 +121,27 @@ impl Flows {
         seat_ids: &[SeatId],
         areas: &[(AreaId, u32)],
     ) -> Result<Items, Error> {
+        Ok(self.event_and_items(event_id, seat_ids, areas).await?.1)
+    }
+
+    /// As [`Self::items`], and the event that they are of.
+    pub(super) async fn event_and_items(
+        &self,
+        event_id: &EventId,
+        seat_ids: &[SeatId],
+        areas: &[(AreaId, u32)],
+    ) -> Result<(Arc<LoadedEvent>, Items), Error> {
         let event = self.event(event_id).await?;
         match event.chart.items(seat_ids, areas) {
-            Ok(items) => Ok(items),
+            Ok(items) => Ok((event, items)),
             Err(refusal) => {
                 let stored = Box::pin(self.ledger.find_event(event_id)).await?;
                 if stored.is_none_or(|stored| stored.revision == event.revision) {
                     return Err(refusal.into());
                 }
-                Ok(self.event_anew(event_id).await?.chart.items(seat_ids, areas)?)
+                let event = self.event_anew(event_id).await?;
+                let items = event.chart.items(seat_ids, areas)?;
+                Ok((event, items))
             }
         }
     }

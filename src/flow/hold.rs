@@ -1,12 +1,12 @@
 //! Hold: takes seats and area units for a holder, all of them or none.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use super::{Error, Flows, event::LoadedEvent};
+use super::{ChannelKeys, Error, Flows, channels::check_channels, event::LoadedEvent};
 use crate::{
     domain::{
-        AreaId, BestAvailable, ChannelKey, EventId, EventState, Hold, HoldId, HoldRecord,
-        HoldState, HolderId, Refusal, SeatId, Shortage, UnitLimit, fingerprint,
+        AreaId, BestAvailable, EventId, EventState, Hold, HoldId, HoldRecord, HoldState, HolderId,
+        Items, OrphanPolicy, Refusal, SeatId, SeatIndex, Shortage, UnitLimit, beside, fingerprint,
     },
     failpoint::failpoint,
     holds::{HoldArgs, HoldReply},
@@ -34,79 +34,100 @@ pub struct HoldRequest {
     pub is_entitled: bool,
 }
 
-/// Which of the seats and areas that are kept for channels a caller may take.
-#[derive(Debug, Clone, Default)]
-pub struct ChannelKeys {
-    pub channels: Vec<ChannelKey>,
-    /// All of them: who says so, and why.
-    pub overridden: Option<Override>,
-}
-
-/// An operator's word.
-#[derive(Debug, Clone)]
-pub struct Override {
-    pub actor: String,
-    pub reason: String,
+/// A hold that was made.
+#[derive(Debug)]
+pub struct Held {
+    pub hold: Hold,
+    /// Single seats that it leaves alone.
+    pub stranded: Vec<SeatId>,
 }
 
 impl Flows {
     /// Makes the hold, or answers the one that the same request made before. Where
     /// this is dropped before it is begun, it is not made; what is begun is carried
     /// through.
-    pub async fn hold(self: &Arc<Self>, request: HoldRequest) -> Result<Hold, Error> {
-        let HoldRequest { event_id, holder_id, hold_id, seat_ids, areas, ttl_ms, .. } = &request;
-        // 1. The numbers of the seats and areas. What the chart does not have is
-        //    told before anything is touched.
-        let items = self.items(event_id, seat_ids, areas).await?;
-        let units = items.units();
-        let args = HoldArgs {
-            hold_id: *hold_id,
-            holder: holder_id.clone(),
-            fingerprint: fingerprint(holder_id, &items, *ttl_ms),
-            ttl_ms: *ttl_ms,
-            seats: items.seats,
-            areas: items.areas.iter().map(|units| (units.area, units.quantity)).collect(),
-        };
+    pub async fn hold(self: &Arc<Self>, request: HoldRequest) -> Result<Held, Error> {
+        let HoldRequest { event_id, hold_id, seat_ids, areas, .. } = &request;
         failpoint!("hold:asked");
         let mut trouble = None;
         for attempt in 0..MAX_EPOCH_ATTEMPTS {
-            // 2. One script checks everything, takes everything and writes the log.
+            // 1. The numbers of the seats and areas. What the chart does not have is
+            //    told before anything is touched.
+            let (event, items) = self.event_and_items(event_id, seat_ids, areas).await?;
+            // 2. What this server can tell by its own copy of the event: whether the
+            //    holder was let in, and has the keys. The script says so where the copy
+            //    is too old.
+            self.may_hold(&event, &request, &items).await?;
+            let units = items.units();
+            let args = args(&event, &request, items);
+            // 3. One script checks everything, takes everything and writes the log.
             let (event, reply) = self
                 .on_event(event_id, |epoch| self.holds.hold(event_id, epoch, args.clone()))
                 .await
                 .map_err(|error| error.after(attempt))?;
-            match reply {
-                // 3. Where the hold shall outlive Redis, Postgres has it before its
-                //    holder is told.
-                HoldReply::Held(record) => {
-                    failpoint!("hold:held");
-                    match self.journal_new_hold(&event, *hold_id, record).await? {
-                        Some(record) => {
-                            failpoint!("hold:journaled");
-                            return self.held(&event, *hold_id, &record).await;
-                        }
-                        None => {
-                            let anew = self.event_anew(event_id).await;
-                            anew.map_err(Error::after_a_change)?
-                        }
-                    };
-                    trouble = Some(Error::unsettled().after_a_change());
+            let (record, stranded) = match reply {
+                HoldReply::Held(record) => (record, Vec::new()),
+                HoldReply::Stranding((record, seats)) => (record, seats),
+                HoldReply::Behind => {
+                    self.event_anew(event_id).await.map_err(|error| error.after(attempt))?;
+                    continue;
                 }
                 // 4. So many holds have run out that the script could not look
                 //    through them: end them, and ask again.
                 HoldReply::Backlog => {
-                    let (flows, event) = (self.clone(), event.clone());
-                    let expire =
-                        async move { flows.expire_holds(&event.event_id, event.epoch).await };
-                    self.carry_through(expire).await?;
+                    self.end_backlog(&event).await?;
                     let why = "holds expire faster than they are ended";
                     trouble = Some(Error::Overloaded(why.into()));
+                    continue;
                 }
                 HoldReply::Failed => return Err(Error::internal("a hold's record is damaged")),
                 refused => return Err(refusal(&event, &request, refused, units).into()),
+            };
+            // 5. Where the hold shall outlive Redis, Postgres has it before its
+            //    holder is told.
+            failpoint!("hold:held");
+            if let Some(record) = self.journal_new_hold(&event, *hold_id, record).await? {
+                failpoint!("hold:journaled");
+                return self.held(&event, *hold_id, &record, &stranded).await;
             }
+            self.event_anew(event_id).await.map_err(Error::after_a_change)?;
+            trouble = Some(Error::unsettled().after_a_change());
         }
         Err(trouble.unwrap_or_else(Error::unsettled))
+    }
+
+    /// Whether the holder may take these items, as far as the event's copy tells. Who
+    /// asks again for what he has is told so, whatever has changed since.
+    async fn may_hold(
+        self: &Arc<Self>,
+        event: &LoadedEvent,
+        request: &HoldRequest,
+        items: &Items,
+    ) -> Result<(), Error> {
+        if request.is_entitled {
+            return Ok(());
+        }
+        let may = self
+            .check_admission(event, &request.holder_id, &request.admission_token)
+            .and_then(|()| check_channels(&event.chart, items, &request.keys));
+        match may {
+            Err(_) if Box::pin(self.was_made(request)).await? => Ok(()),
+            Err(refusal) => Err(refusal.into()),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Whether Redis has a hold of the request's id.
+    async fn was_made(self: &Arc<Self>, request: &HoldRequest) -> Result<bool, Error> {
+        let HoldRequest { event_id, hold_id, .. } = request;
+        let look = self.on_event(event_id, |epoch| self.holds.get_hold(event_id, epoch, *hold_id));
+        Ok(!look.await?.1.is_empty())
+    }
+
+    async fn end_backlog(self: &Arc<Self>, event: &Arc<LoadedEvent>) -> Result<(), Error> {
+        let (flows, event) = (self.clone(), event.clone());
+        let expire = async move { flows.expire_holds(&event.event_id, event.epoch).await };
+        self.carry_through(expire).await.map(drop)
     }
 
     /// A hold that was made, unless it has ended meanwhile otherwise than by its
@@ -116,11 +137,13 @@ impl Flows {
         event: &LoadedEvent,
         hold_id: HoldId,
         record: &HoldRecord,
-    ) -> Result<Hold, Error> {
+        stranded: &[SeatIndex],
+    ) -> Result<Held, Error> {
         match record.state {
-            HoldState::Active | HoldState::Confirming | HoldState::Confirmed => {
-                self.hold_of(event, hold_id, record).await
-            }
+            HoldState::Active | HoldState::Confirming | HoldState::Confirmed => Ok(Held {
+                hold: self.hold_of(event, hold_id, record).await?,
+                stranded: names(event, stranded),
+            }),
             HoldState::Released | HoldState::Expired | HoldState::Lost => {
                 Err(standing(hold_id, record).into())
             }
@@ -128,13 +151,43 @@ impl Flows {
     }
 }
 
+/// What the script is asked for.
+fn args(event: &LoadedEvent, request: &HoldRequest, items: Items) -> HoldArgs {
+    let policy = match request.is_entitled {
+        true => OrphanPolicy::Off,
+        false => event.rules.orphan_policy,
+    };
+    HoldArgs {
+        hold_id: request.hold_id,
+        holder: request.holder_id.clone(),
+        fingerprint: fingerprint(&request.holder_id, &items, request.ttl_ms),
+        ttl_ms: request.ttl_ms,
+        beside: match policy {
+            OrphanPolicy::Off => Vec::new(),
+            OrphanPolicy::Warn | OrphanPolicy::Refuse => beside(&event.chart, &items.seats),
+        },
+        strict: policy == OrphanPolicy::Refuse,
+        areas: items.areas.iter().map(|units| (units.area, units.quantity)).collect(),
+        seats: items.seats,
+        revision: event.revision,
+        entitled: request.is_entitled,
+    }
+}
+
+/// The ids of seats that the chart has.
+fn names(event: &LoadedEvent, seats: &[SeatIndex]) -> Vec<SeatId> {
+    seats.iter().filter_map(|&seat| event.chart.seat_id(seat).cloned()).collect()
+}
+
 /// The script's no, with names for its numbers.
 fn refusal(event: &LoadedEvent, request: &HoldRequest, reply: HoldReply, asked: u32) -> Refusal {
     let hold_id = request.hold_id;
     match reply {
-        HoldReply::Held(_) | HoldReply::Backlog | HoldReply::Failed => {
-            unreachable!("told apart by the caller")
-        }
+        HoldReply::Held(_)
+        | HoldReply::Stranding(_)
+        | HoldReply::Behind
+        | HoldReply::Backlog
+        | HoldReply::Failed => unreachable!("told apart by the caller"),
         HoldReply::Reused => Refusal::HoldIdReused(hold_id),
         HoldReply::Ended(record) => standing(hold_id, &record),
         HoldReply::NotOnSale(state) => Refusal::EventNotOnSale {
@@ -150,6 +203,8 @@ fn refusal(event: &LoadedEvent, request: &HoldRequest, reply: HoldReply, asked: 
         HoldReply::LimitPerHolder((limit, used)) => {
             Refusal::LimitExceeded { which: UnitLimit::PerHolder, limit, used, asked }
         }
+        HoldReply::CoolingDown(ms) => Refusal::HolderCoolingDown(Duration::from_millis(ms)),
+        HoldReply::Orphans(seats) => Refusal::OrphanSeat(names(event, &seats)),
         HoldReply::Unavailable(seats) => Refusal::SeatUnavailable(
             seats
                 .into_iter()

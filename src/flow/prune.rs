@@ -25,6 +25,7 @@ impl Flows {
             let seq = journaled.seq.min(resumable);
             self.holds.trim_log(event_id, Position { epoch: now.epoch, seq }).await?;
             self.holds.forget_ended_holds(event_id).await?;
+            self.holds.forget_lapses(event_id).await?;
         }
         Ok(())
     }

@@ -33,8 +33,11 @@ impl ReservationService for Reservations {
     async fn hold(&self, request: Request<proto::HoldRequest>) -> Answer<proto::HoldResponse> {
         let request = decode::hold(request.get_ref())?;
         // Where this call is given up, a hold that waits for its turn is not made.
-        let hold = Some(encode::hold(self.flows.hold(request).await?));
-        Ok(Response::new(proto::HoldResponse { hold, stranded_seat_ids: Vec::new() }))
+        let held = self.flows.hold(request).await?;
+        Ok(Response::new(proto::HoldResponse {
+            hold: Some(encode::hold(held.hold)),
+            stranded_seat_ids: held.stranded.iter().map(ToString::to_string).collect(),
+        }))
     }
 
     async fn change_hold(

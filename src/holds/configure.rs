@@ -26,6 +26,9 @@ pub struct Rules {
     max_units_per_holder: u32,
     /// 1 where a hold is journaled before it is answered, else 0.
     journaled: u8,
+    /// Holds that a holder may let run out, one after the other; 0 is no limit.
+    max_expired_holds: u32,
+    cool_down_ms: u64,
 }
 
 impl Rules {
@@ -39,6 +42,8 @@ impl Rules {
             max_units_per_hold: event.max_units_per_hold,
             max_units_per_holder: event.max_units_per_holder,
             journaled: (event.hold_durability == HoldDurability::Journaled).into(),
+            max_expired_holds: event.max_expired_holds,
+            cool_down_ms: to_ms(event.cool_down),
         }
     }
 }

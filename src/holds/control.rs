@@ -40,6 +40,35 @@ impl Holds {
         self.links.incarnation(event_id.as_str()).await
     }
 
+    /// Forgets who let holds run out so long ago that it does not count any more; answers
+    /// how many.
+    pub async fn forget_lapses(&self, event_id: &EventId) -> Result<usize, Error> {
+        let key = event_id.as_str();
+        let (seconds, _micros): (i64, i64) = self.links.query(key, &cmd("TIME")).await?;
+        let (mut cursor, mut forgotten) = (0_u64, 0);
+        loop {
+            let mut scan = cmd("HSCAN");
+            scan.arg(keys::lapses(event_id)).arg(cursor).arg("COUNT").arg(500);
+            let (next, page): (u64, Vec<(String, String)>) = self.links.query(key, &scan).await?;
+            let counts_until_ms = |told: &str| told.split_once(' ')?.1.parse::<i64>().ok();
+            let is_old = |told: &str| counts_until_ms(told).is_some_and(|ms| ms < seconds * 1_000);
+            let old: Vec<_> = page.iter().filter(|(_, told)| is_old(told)).collect();
+            if !old.is_empty() {
+                let mut forget = cmd("HDEL");
+                forget.arg(keys::lapses(event_id));
+                for (holder, _) in &old {
+                    forget.arg(holder);
+                }
+                let () = self.links.query(key, &forget).await?;
+            }
+            forgotten += old.len();
+            cursor = next;
+            if cursor == 0 {
+                return Ok(forgotten);
+            }
+        }
+    }
+
     /// Forgets holds that ended longer than [`ENDED_HOLD_KEPT`] ago; answers
     /// how many.
     pub async fn forget_ended_holds(&self, event_id: &EventId) -> Result<usize, Error> {

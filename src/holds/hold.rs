@@ -1,6 +1,6 @@
 //! Hold: takes seats and area units for a holder, all of them or none.
 
-use std::sync::Arc;
+use std::{ops::Not, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,18 @@ pub struct HoldArgs {
     pub ttl_ms: Option<u64>,
     pub seats: Vec<SeatIndex>,
     pub areas: Vec<(AreaIndex, u32)>,
+    /// Of the event that the caller knows.
+    pub revision: u64,
+    /// Whether it is made though the holder be cooling down.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub entitled: bool,
+    /// Seats that must not be left alone: each free one beside those that are asked
+    /// for, and the seat on its other side, if there is one that is not asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<(SeatIndex, Option<SeatIndex>)>,
+    /// Whether it is refused where one would be.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub strict: bool,
 }
 
 #[derive(Serialize)]
@@ -43,10 +55,14 @@ struct Request {
 pub enum HoldReply {
     /// Made now, or by the same request before.
     Held(HoldRecord),
+    /// Made now, and these seats are left alone.
+    Stranding((HoldRecord, Vec<SeatIndex>)),
     /// The id was used with other content.
     Reused,
     /// The hold of this id has ended, by the same request.
     Ended(HoldRecord),
+    /// The event has changed since the caller read it.
+    Behind,
     /// The event's state.
     NotOnSale(String),
     /// The event's longest total hold time in ms.
@@ -55,7 +71,11 @@ pub enum HoldReply {
     LimitPerHold(u32),
     /// The event's units for one holder, and how many this one has.
     LimitPerHolder((u32, u32)),
+    /// For so many ms yet.
+    CoolingDown(u64),
     Unavailable(Vec<(SeatIndex, SeatStatus)>),
+    /// These seats would be left alone.
+    Orphans(Vec<SeatIndex>),
     /// Areas and what is left in them.
     Insufficient(Vec<(AreaIndex, i64)>),
     /// More holds have run out than one script looks through.

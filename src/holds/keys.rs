@@ -7,7 +7,7 @@
 //!   The event's position: `epoch`, `seq`. How much of the
 //!   event Redis knows: `revision`, `seat_count`. The rules that the scripts
 //!   check: `state`, `hold_ttl_ms`, `max_hold_ms`, `max_units_per_hold`,
-//!   `max_units_per_holder`, `journaled`.
+//!   `max_units_per_holder`, `journaled`, `max_expired_holds`, `cool_down_ms`.
 //! - `seats`, a hash by seat index: `H` or `S` and the hold's 32 hexadecimal
 //!   digits, or `B`. An available seat has no field.
 //! - `holds`, a hash by hold id: [`crate::domain::HoldRecord`] in MessagePack,
@@ -16,19 +16,23 @@
 //!   ended, in ms of Redis' clock.
 //! - `areas`, a hash: `f<index>` free units, `c<index>` capacity.
 //! - `holders`, a hash by holder id: units held and owned together.
+//! - `lapses`, a hash by holder id: how many holds in a row were let run out, a space,
+//!   and until when that counts, in ms of Redis' clock. Forgotten where the event is
+//!   built anew.
 //! - `reconciled`, there while a server's comparison of the event counts for
 //!   all; beside the event's state, and with a time to live.
 //! - `log`, a stream of [`super::log::LogEntry`] under ids `<epoch>-<seq>`.
 //!
-//! `seats`, `holds`, `due`, `areas` and `holders` have an entry of no name as
+//! `seats`, `holds`, `due`, `areas`, `holders` and `lapses` have an entry of no name as
 //! well, so that Redis never deletes them: see `load.lua`.
 
 use crate::domain::EventId;
 
 /// The keys of one event, in the order in which every script gets them as
 /// `KEYS`.
-pub fn of_event(event_id: &EventId) -> [String; 7] {
-    ["meta", "seats", "holds", "due", "areas", "holders", "log"].map(|kind| key(event_id, kind))
+pub fn of_event(event_id: &EventId) -> [String; 8] {
+    ["meta", "seats", "holds", "due", "areas", "holders", "log", "lapses"]
+        .map(|kind| key(event_id, kind))
 }
 
 /// The event's log.
@@ -39,6 +43,11 @@ pub fn log(event_id: &EventId) -> String {
 /// The event's holds, ended ones included.
 pub fn holds(event_id: &EventId) -> String {
     key(event_id, "holds")
+}
+
+/// Who let holds of the event run out.
+pub fn lapses(event_id: &EventId) -> String {
+    key(event_id, "lapses")
 }
 
 /// The event's position and rules.

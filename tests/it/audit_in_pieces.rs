@@ -97,6 +97,10 @@ impl Scripts {
             ttl_ms: None,
             seats: (first..first + count).map(SeatIndex).collect(),
             areas,
+            revision: 1 << 40,
+            entitled: false,
+            beside: Vec::new(),
+            strict: false,
         };
         if self.chance.random_ratio(1, 5) {
             // It runs out at once, and the next one expires it in passing.

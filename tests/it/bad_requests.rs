@@ -1,6 +1,6 @@
 //! Bad input, method by method: every bad field is named, and nothing changes.
 
-use holdfast::proto::{self, Event};
+use holdfast::proto::{self, BestAvailable, ChannelOverride, Event};
 use tonic::Code;
 
 use crate::support::{EVENT, Server, Stage, floor, hold_request, ms, refusal, seat, small_event};
@@ -17,7 +17,7 @@ async fn bad_fields<T: std::fmt::Debug>(
 /// Changes one thing of a good Hold, and names the fields that are bad then.
 type BadHold = (fn(&mut proto::HoldRequest), &'static [&'static str]);
 
-const BAD_HOLDS: [BadHold; 22] = [
+const BAD_HOLDS: [BadHold; 33] = [
     (|r| r.event_id.clear(), &["event_id"]),
     (|r| r.event_id = "a{b}".into(), &["event_id"]),
     (|r| r.event_id = "x".repeat(65), &["event_id"]),
@@ -40,7 +40,27 @@ const BAD_HOLDS: [BadHold; 22] = [
     (|r| r.ttl = Some(prost_types::Duration { seconds: -1, nanos: 0 }), &["ttl"]),
     (|r| r.ttl = Some(prost_types::Duration { seconds: 0, nanos: 1_500_000 }), &["ttl"]),
     (|r| r.ttl = ms(86_400_001), &["ttl"]),
+    (|r| r.best_available = best(2), &["best_available"]),
+    (|r| (r.seat_ids, r.best_available) = (Vec::new(), best(0)), &["best_available.quantity"]),
+    (|r| (r.seat_ids, r.areas, r.best_available) = (Vec::new(), floor(1), best(200)), &["areas"]),
+    (|r| (r.seat_ids, r.best_available) = (Vec::new(), best(201)), &["best_available.quantity"]),
+    (|r| r.channels = vec!["fan club".into()], &["channels[0]"]),
+    (|r| r.channels = vec!["fans".into(); 2], &["channels[1]"]),
+    (|r| r.channels = (0..11).map(|n| format!("fans-{n}")).collect(), &["channels"]),
+    (|r| r.channel_override = Some(ChannelOverride::default()), BAD_OVERRIDE),
+    (|r| r.channel_override = because(&"x".repeat(201)), &["channel_override.reason"]),
+    (|r| r.admission_token = "x".repeat(257), &["admission_token"]),
+    (|r| r.admission_token = "x\ny".into(), &["admission_token"]),
 ];
+const BAD_OVERRIDE: &[&str] = &["channel_override.actor", "channel_override.reason"];
+
+fn best(quantity: i32) -> Option<BestAvailable> {
+    Some(BestAvailable { quantity, ..BestAvailable::default() })
+}
+
+fn because(reason: &str) -> Option<ChannelOverride> {
+    Some(ChannelOverride { actor: "ann".into(), reason: reason.into() })
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn holds() {
@@ -104,7 +124,7 @@ async fn other_calls_on_holds() {
 /// Changes one thing of a good event.
 type BadEvent = (fn(&mut Event), &'static [&'static str]);
 
-const BAD_EVENTS: [BadEvent; 16] = [
+const BAD_EVENTS: [BadEvent; 25] = [
     (|e| e.event_id = "no id".into(), &["event.event_id"]),
     (|e| e.name.clear(), &["event.name"]),
     (|e| e.name = "n".repeat(201), &["event.name"]),
@@ -121,6 +141,15 @@ const BAD_EVENTS: [BadEvent; 16] = [
     (|e| e.max_units_per_hold = 201, &["event.max_units_per_hold"]),
     (|e| e.max_units_per_hold = -1, &["event.max_units_per_hold"]),
     (|e| e.max_units_per_holder = -1, &["event.max_units_per_holder"]),
+    (|e| e.orphan_policy = 9, &["event.orphan_policy"]),
+    (|e| e.waiting_room = -1, &["event.waiting_room"]),
+    (|e| e.admissions_per_minute = -1, &["event.admissions_per_minute"]),
+    (|e| e.admissions_per_minute = 600_001, &["event.admissions_per_minute"]),
+    (|e| e.admission_ttl = ms(59_999), &["event.admission_ttl"]),
+    (|e| e.max_expired_holds = 1_001, &["event.max_expired_holds"]),
+    (|e| e.cool_down = ms(86_400_001), &["event.cool_down"]),
+    (|e| e.offer_ttl = ms(999), &["event.offer_ttl"]),
+    (|e| e.late_payment = 3, &["event.late_payment"]),
 ];
 
 /// Changes one thing of a good chart.

@@ -124,6 +124,10 @@ async fn a_hold_that_was_asked_for_again_is_not_undone() {
         ttl_ms: None,
         seats: vec![SeatIndex(0)],
         areas: vec![],
+        revision: 1 << 40,
+        entitled: false,
+        beside: Vec::new(),
+        strict: false,
     };
     let ask = async || match holds.hold(&event_id, Epoch(1), args.clone()).await.unwrap() {
         Reply::Done(HoldReply::Held(record)) => record,

@@ -5,7 +5,7 @@ use std::{collections::HashSet, fs, path::Path};
 use holdfast::{
     domain::{EventId, Position},
     holds::Holds,
-    proto::{self, BlockSeatsRequest, SeatStatus, UnblockSeatsRequest},
+    proto::{self, BlockSeatsRequest, OrphanPolicy, SeatStatus, UnblockSeatsRequest},
 };
 use secrecy::SecretString;
 
@@ -69,7 +69,9 @@ async fn do_everything(server: &Server, holds: &Holds, postgres: &tokio_postgres
     catalog.unblock_seats(unblock).await.unwrap();
     let mut event = small_event(EVENT).event.unwrap();
     event.max_units_per_holder = 40;
-    server.update_event(event, &["max_units_per_holder"]).await.unwrap();
+    event.orphan_policy = OrphanPolicy::Warn.into();
+    server.update_event(event, &["max_units_per_holder", "orphan_policy"]).await.unwrap();
+    server.hold(hold_request("bob", &["D-3"])).await.unwrap();
     let area = proto::Area {
         area_id: "pit".into(),
         capacity: 20,

@@ -117,7 +117,7 @@ fn with_defaults(mut event: proto::Event) -> proto::Event {
     let at_most = |default: Duration| default.min(longest.unwrap_or(MAX_HOLD_TIME)).try_into().ok();
     let given = event.hold_ttl.and_then(|span| Duration::try_from(span).ok());
     event.hold_ttl = event.hold_ttl.or_else(|| at_most(DEFAULT_HOLD_TTL));
-    let longest = given.unwrap_or_default().max(DEFAULT_MAX_HOLD_TIME);
+    let longest = given.unwrap_or_default().clamp(DEFAULT_MAX_HOLD_TIME, MAX_HOLD_TIME);
     event.max_hold_time = event.max_hold_time.or_else(|| longest.try_into().ok());
     macro_rules! fill {
         ($event:expr, $default:expr, $none:expr, $field:ident) => {

@@ -44,6 +44,7 @@ impl Fields {
     }
 
     /// An id that need not be given: `Some(None)` where it is not.
+    #[expect(clippy::option_option, reason = "a bad one, none, or one")]
     pub fn optional<T: FromStr<Err: Display>>(
         &mut self,
         field: &str,

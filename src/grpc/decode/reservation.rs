@@ -90,10 +90,9 @@ pub(super) fn keys(
 
 /// At least one unit, and not too many.
 fn check_units(fields: &mut Fields, request: &proto::HoldRequest) {
-    let found = match &request.best_available {
-        Some(asked) => usize::try_from(asked.quantity).unwrap_or_default(),
-        None => 0,
-    };
+    let found = request.best_available.as_ref().map_or(0, |asked| asked.quantity);
+    // More than that is a bad field by itself.
+    let found = usize::try_from(found).unwrap_or_default().min(MAX_ITEMS);
     if request.seat_ids.is_empty() && request.areas.is_empty() && request.best_available.is_none() {
         fields.bad("seat_ids", "at least one seat or area must be named, or best_available");
     }

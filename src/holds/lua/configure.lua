@@ -3,7 +3,8 @@
 -- revision than the one in force changes nothing.
 --
 -- Input:  rules: {revision, state, hold_ttl_ms, max_hold_ms,
---         max_units_per_hold, max_units_per_holder, journaled}; seat_count; areas: the
+--         max_units_per_hold, max_units_per_holder, journaled,
+--         max_expired_holds, cool_down_ms}; seat_count; areas: the
 --         capacity of each.
 -- Output: whether anything changed.
 -- Events: new seats are available, areas have grown.
@@ -17,7 +18,8 @@ if tonumber(meta[1]) >= request.rules[1] then return done(false) end
 redis.call('HSET', META, 'revision', request.rules[1], 'state', request.rules[2],
   'hold_ttl_ms', request.rules[3], 'max_hold_ms', request.rules[4],
   'max_units_per_hold', request.rules[5], 'max_units_per_holder', request.rules[6],
-  'journaled', request.rules[7], 'seat_count', request.seat_count)
+  'journaled', request.rules[7], 'max_expired_holds', request.rules[8],
+  'cool_down_ms', request.rules[9], 'seat_count', request.seat_count)
 local added = {}
 for seat = tonumber(meta[2]), request.seat_count - 1 do added[#added + 1] = seat end
 changed_seats(AVAILABLE, added)

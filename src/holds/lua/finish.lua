@@ -39,6 +39,12 @@ local function was_sold(hold, seats, units)
   return true
 end
 
+-- Who buys does not hoard.
+local function forgive(holder)
+  lapse_rule = lapse_rule or redis.call('HMGET', META, 'max_expired_holds', 'cool_down_ms')
+  if (tonumber(lapse_rule[1]) or 0) > 0 then redis.call('HDEL', LAPSES, holder) end
+end
+
 local function sell(id, hold, order, seats, units)
   -- Told before. What came back on sale since, by a refund, may be somebody else's.
   if hold and hold[STATE] == CONFIRMED and hold[ORDER] == order then return end
@@ -58,6 +64,7 @@ local function sell(id, hold, order, seats, units)
     hold[STATE], hold[ENDED], hold[ORDER] = CONFIRMED, now, order
     put(id, hold)
     redis.call('ZREM', DUE, id)
+    forgive(hold[HOLDER])
   end
 end
 
@@ -68,6 +75,7 @@ for _, outcome in ipairs(request.holds) do
   if state == CONFIRMED then
     sell(id, hold, outcome[3], outcome[4], outcome[5])
   elseif hold and (hold[STATE] == ACTIVE or hold[STATE] == CONFIRMING) then
+    if state == EXPIRED and hold[STATE] == ACTIVE then count_lapse(hold[HOLDER]) end
     give_back(id, hold, state)
     ended(id)
   elseif hold and hold[STATE] ~= state and hold[STATE] ~= CONFIRMED then

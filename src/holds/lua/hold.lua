@@ -3,11 +3,16 @@
 -- or none. One call carries what was asked for at the same time, in order.
 --
 -- Input:  scan; holds: {hold_id, holder, fingerprint, ttl_ms (nil: the
---         event's), seats, areas ({area, quantity} each)} each.
+--         event's), seats, areas ({area, quantity} each), revision: of the event
+--         that the caller knows, entitled: whether the holder may be cooling down,
+--         beside: {seat, the one beyond it or nil} each, which must not be left
+--         alone, strict: or else the hold is refused} each.
 -- Output: for each {Held = record}, new or made by the same request before; or
---         Reused, {Ended = record}, {NotOnSale = state}, {TtlTooLong = ms},
---         {LimitPerHold = limit}, {Unavailable = {{seat, status}, ...}},
---         {Insufficient = {{area, available}, ...}},
+--         {Stranding = {record, seats left alone}}; or
+--         Reused, {Ended = record}, Behind: the caller's event is too old,
+--         {NotOnSale = state}, {TtlTooLong = ms}, {LimitPerHold = limit},
+--         {CoolingDown = ms}, {Unavailable = {{seat, status}, ...}},
+--         {Insufficient = {{area, available}, ...}}, {Orphans = seats},
 --         {LimitPerHolder = {limit, used}}, or Backlog: more holds have run
 --         out than this script looks through; end them and ask again; or
 --         Failed: a record in its way is damaged.
@@ -18,9 +23,10 @@ if refused then return refused end
 
 -- What the event allows.
 local rules = redis.call('HMGET', META, 'state', 'hold_ttl_ms', 'max_hold_ms',
-  'max_units_per_hold', 'max_units_per_holder', 'journaled')
+  'max_units_per_hold', 'max_units_per_holder', 'journaled', 'revision', 'max_expired_holds')
 local max_hold_ms, max_units_per_hold = tonumber(rules[3]), tonumber(rules[4])
 local max_units_per_holder, journaled = tonumber(rules[5]), rules[6] == '1'
+local revision, max_expired_holds = tonumber(rules[7]), tonumber(rules[8]) or 0
 
 -- What this call's holds name is read at once, and what they write is written at
 -- once: a command costs as much as all that a script does with its answer. Both are
@@ -150,6 +156,31 @@ function Doomed:units_used(holder)
   return used
 end
 
+local function is_free(seat)
+  local value = values[seat]
+  if not value then return true end
+  if value:sub(1, 1) ~= HELD then return false end
+  local other = hold_of(value:sub(2))
+  return not other or (other[STATE] == ACTIVE and other[EXPIRES] <= now)
+end
+
+-- Which single seats would be left alone. Where fewer than one in twenty is free,
+-- nobody minds.
+local function stranded_by(asked)
+  local alone = {}
+  if not asked.beside then return alone end
+  local seat_count = tonumber(redis.call('HGET', META, 'seat_count'))
+  -- Less the entry of no name.
+  local taken = redis.call('HLEN', SEATS) - 1
+  if (seat_count - taken) * 20 < seat_count then return alone end
+  for _, pair in ipairs(asked.beside) do
+    if is_free(pair[1]) and not (pair[2] and is_free(pair[2])) then
+      alone[#alone + 1] = pair[1]
+    end
+  end
+  return alone
+end
+
 -- What ran out is written at once, with its own seats; what is taken, with all.
 local function expire(id, hold)
   expire_in_passing(id, hold)
@@ -177,6 +208,7 @@ end
 local function hold(asked)
   local known = hold_of(asked.hold_id)
   if known then return asked_again(asked, known) end
+  if asked.revision < revision then return 'Behind' end
   if rules[1] ~= 'ON_SALE' then return {NotOnSale = rules[1]} end
   local ttl_ms = asked.ttl_ms or tonumber(rules[2])
   if ttl_ms > max_hold_ms then return {TtlTooLong = max_hold_ms} end
@@ -185,6 +217,11 @@ local function hold(asked)
   for i, part in ipairs(asked.areas) do made[AREAS_HELD][i] = {part[1], part[2], part[2]} end
   local units = unit_count(made)
   if units > max_units_per_hold then return {LimitPerHold = max_units_per_hold} end
+
+  if max_expired_holds > 0 and not asked.entitled then
+    local lapses, counts_until = lapses_of(asked.holder)
+    if lapses >= max_expired_holds then return {CoolingDown = counts_until - now} end
+  end
 
   local doomed = setmetatable({holds = {}, ids = {}}, Doomed)
   local unavailable = doomed:add_owners(asked.seats)
@@ -203,9 +240,13 @@ local function hold(asked)
     end
   end
 
+  local alone = stranded_by(asked)
+  if #alone > 0 and asked.strict then return {Orphans = alone} end
+
   -- Every check is done: from here only writes.
   for _, id in ipairs(doomed.ids) do expire(id, doomed.holds[id]) end
   take(asked, made)
+  if #alone > 0 then return {Stranding = {made, alone}} end
   return IS_HELD .. packed_holds[asked.hold_id], true
 end
 
@@ -213,6 +254,10 @@ local ids, seats = {}, {}
 for _, asked in ipairs(request.holds) do
   ids[#ids + 1] = asked.hold_id
   for _, seat in ipairs(asked.seats) do seats[#seats + 1] = seat end
+  for _, pair in ipairs(asked.beside or {}) do
+    seats[#seats + 1] = pair[1]
+    seats[#seats + 1] = pair[2]
+  end
 end
 read(HOLDS, ids, packed_holds)
 read(SEATS, seats, values)

@@ -17,7 +17,7 @@ if epoch and epoch >= request.epoch then return done({Stale = epoch}) end
 redis.call('DEL', unpack(KEYS))
 -- Each key keeps an entry of no name. Redis deletes a key that becomes empty, and
 -- while a Cluster moves a slot, a script that comes to a deleted key ends half-way.
-for _, key in ipairs({SEATS, HOLDS, AREAS, HOLDERS}) do redis.call('HSET', key, '', '') end
+for _, key in ipairs({SEATS, HOLDS, AREAS, HOLDERS, LAPSES}) do redis.call('HSET', key, '', '') end
 redis.call('ZADD', DUE, '+inf', '')
 
 -- A house has a hundred thousand seats and as many holds, and Redis stands still
@@ -56,6 +56,7 @@ in_bulk('HSET', HOLDERS, holders)
 redis.call('HSET', META, 'incarnation', incarnation, 'epoch', request.epoch, 'seq', 0, 'revision', request.rules[1],
   'state', request.rules[2], 'hold_ttl_ms', request.rules[3], 'max_hold_ms', request.rules[4],
   'max_units_per_hold', request.rules[5], 'max_units_per_holder', request.rules[6],
-  'journaled', request.rules[7], 'seat_count', request.seat_count)
+  'journaled', request.rules[7], 'max_expired_holds', request.rules[8],
+  'cool_down_ms', request.rules[9], 'seat_count', request.seat_count)
 redis.call('XADD', LOG, request.epoch .. '-0', 'at', now, 'reset', 1)
 return done('Loaded')

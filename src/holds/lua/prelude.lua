@@ -5,7 +5,7 @@
 -- Output: a MessagePack value: 'NotLoaded', {Epoch = the epoch that Redis has},
 --         or {Done = what the script's own header says}.
 
-local META, SEATS, HOLDS, DUE, AREAS, HOLDERS, LOG = unpack(KEYS)
+local META, SEATS, HOLDS, DUE, AREAS, HOLDERS, LOG, LAPSES = unpack(KEYS)
 local request, incarnation = cmsgpack.unpack(ARGV[1]), ARGV[2]
 
 -- Positions in a hold's record.
@@ -126,9 +126,27 @@ local function give_back(id, hold, state)
   redis.call('ZREM', DUE, id)
 end
 
+-- How often a holder let holds run out, one after the other, and until when that
+-- counts.
+local function lapses_of(holder)
+  local count, counts_until = (redis.call('HGET', LAPSES, holder) or ''):match('^(%d+) (%d+)$')
+  if not count or tonumber(counts_until) <= now then return 0, now end
+  return tonumber(count), tonumber(counts_until)
+end
+
+-- Counts a hold that its holder let run out, where the event has a rule for that.
+local lapse_rule
+local function count_lapse(holder)
+  lapse_rule = lapse_rule or redis.call('HMGET', META, 'max_expired_holds', 'cool_down_ms')
+  if (tonumber(lapse_rule[1]) or 0) == 0 then return end
+  local count = lapses_of(holder) + 1
+  redis.call('HSET', LAPSES, holder, ('%d %d'):format(count, now + tonumber(lapse_rule[2])))
+end
+
 -- Frees a hold that ran out, for a caller who wants what it had.
 local function expire_in_passing(id, hold)
   give_back(id, hold, EXPIRED)
+  count_lapse(hold[HOLDER])
   change.expired[#change.expired + 1] = id
 end
 

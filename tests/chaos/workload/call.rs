@@ -96,7 +96,15 @@ async fn send(
         Operation::Hold { hold_id, holder_id, items, ttl_ms } => {
             let (seat_ids, areas) = parts(items);
             let ttl = ttl_ms.and_then(span);
-            let hold = proto::HoldRequest { event_id, holder_id, hold_id, seat_ids, areas, ttl };
+            let hold = proto::HoldRequest {
+                event_id,
+                holder_id,
+                hold_id,
+                seat_ids,
+                areas,
+                ttl,
+                ..Default::default()
+            };
             answer::of_hold(client.hold(within(hold, deadline)).await?.into_inner().hold)
         }
         Operation::ExtendHold { hold_id, holder_id, ttl_ms } => {
