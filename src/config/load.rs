@@ -171,6 +171,9 @@ pub struct StreamLoad {
     #[arg(long, value_name = "PERCENT", default_value_t = 0,
           value_parser = clap::value_parser!(u8).range(0..=100))]
     pub stalled: u8,
+    /// Each of them names a viewer, who counts as present.
+    #[arg(long)]
+    pub viewers: bool,
     /// Seats that are held or released a second, in all events together.
     #[arg(long, value_name = "CHANGES_A_SECOND", default_value = "100")]
     pub changes: NonZeroU32,

@@ -90,7 +90,7 @@ struct Sale {
 /// Where a watcher cannot watch at all.
 pub async fn play(run: &Arc<Run>, load: &SaleLoad) -> anyhow::Result<Played> {
     let sale = Arc::new(Sale {
-        stage: Stage::new(run),
+        stage: Stage::new(run, false),
         seats: load.seats,
         time: load.seconds,
         looks: Meter::default(),

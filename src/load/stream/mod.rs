@@ -81,15 +81,17 @@ pub struct Stage {
     pub run: Arc<Run>,
     pub shows: Vec<Show>,
     begun: Instant,
+    /// Each stream names a viewer.
+    pub names_viewers: bool,
     /// Nobody watches any more.
     pub over: CancellationToken,
 }
 
 impl Stage {
-    pub fn new(run: &Arc<Run>) -> Arc<Self> {
+    pub fn new(run: &Arc<Run>, names_viewers: bool) -> Arc<Self> {
         let shows = run.houses.iter().map(Show::new).collect();
         let (begun, over) = (Instant::now(), CancellationToken::new());
-        Arc::new(Self { run: run.clone(), shows, begun, over })
+        Arc::new(Self { run: run.clone(), shows, begun, names_viewers, over })
     }
 }
 
@@ -102,7 +104,7 @@ pub async fn play(
     load: &StreamLoad,
     common: &LoadCommon,
 ) -> anyhow::Result<Played> {
-    let stage = Stage::new(run);
+    let stage = Stage::new(run, load.viewers);
     let readers = stream::iter(0..load.subscribers as usize)
         .map(|n| Reader::open(&stage, n))
         .buffered(LOAD_ASIDE_IN_FLIGHT)

@@ -10,10 +10,7 @@ use tokio::time::{sleep, timeout};
 use tonic::Streaming;
 
 use super::{
-    super::{
-        client::{Reservations, why},
-        houses::House,
-    },
+    super::client::{Reservations, why},
     Stage, micros,
 };
 use crate::{
@@ -54,7 +51,7 @@ impl Reader {
     /// Subscribes, and reads the first picture.
     pub async fn open(stage: &Arc<Stage>, n: usize) -> anyhow::Result<Self> {
         let (client, show) = (stage.run.clients.of(n), n % stage.shows.len());
-        let stream = subscribe(&mut client.clone(), &stage.run.houses[show], "").await;
+        let stream = subscribe(stage, n, &mut client.clone(), "").await;
         let stream = stream.context("cannot open a stream")?;
         let stage = stage.clone();
         let (resume_token, told) = (String::new(), Told::default());
@@ -85,8 +82,8 @@ impl Reader {
             let again = async {
                 loop {
                     sleep(RETRY_DELAY).await;
-                    let house = &self.stage.run.houses[self.show];
-                    let stream = subscribe(&mut self.client, house, &self.resume_token).await;
+                    let (stage, token) = (&self.stage, &self.resume_token);
+                    let stream = subscribe(stage, self.n, &mut self.client, token).await;
                     if let Ok(stream) = stream {
                         return stream;
                     }
@@ -145,13 +142,16 @@ impl Reader {
 }
 
 async fn subscribe(
+    stage: &Stage,
+    n: usize,
     client: &mut Reservations,
-    house: &House,
     resume_token: &str,
 ) -> anyhow::Result<Streaming<StreamSeatUpdatesResponse>> {
+    let viewer_id = if stage.names_viewers { format!("viewer-{n}") } else { String::new() };
     let request = StreamSeatUpdatesRequest {
-        event_id: house.event_id.clone(),
+        event_id: stage.run.houses[n % stage.shows.len()].event_id.clone(),
         resume_token: resume_token.to_owned(),
+        viewer_id,
         ..StreamSeatUpdatesRequest::default()
     };
     let stream = client.stream_seat_updates(request).await;
