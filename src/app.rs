@@ -83,7 +83,7 @@ impl App {
             ledger: ledger.clone(),
             feeds: feeds.clone(),
             cache: Cache::new(links.clone()),
-            presence: Presence::new(links.clone()),
+            presence: Presence::new(links.clone(), stores.presence_ttl_seconds),
             queue: Queue::new(links),
             providers: providers.clone(),
             couriers,
@@ -145,6 +145,7 @@ impl App {
         }
         // 3. What works behind the doors.
         let ended = timeout(DRAIN_TIMEOUT / 3, async {
+            self.flows.leave_all().await;
             self.jobs.stop().await;
             if let Err(error) = self.flows.mark_finished().await {
                 tracing::info!(%error, "outbox rows are left to be done again");
@@ -181,7 +182,7 @@ pub async fn connect(stores: &Stores) -> anyhow::Result<Arc<Flows>> {
         ledger: Arc::new(ledger),
         feeds,
         cache: Cache::new(links.clone()),
-        presence: Presence::new(links.clone()),
+        presence: Presence::new(links.clone(), stores.presence_ttl_seconds),
         queue: Queue::new(links),
         providers,
         couriers,

@@ -17,7 +17,9 @@ use secrecy::SecretString;
 
 use crate::{
     domain::EventId,
-    limits::{MAX_HOLDS_PER_CALL, MIN_POSTGRES_POOL},
+    limits::{
+        DEFAULT_PRESENCE_TTL_SECONDS, MAX_HOLDS_PER_CALL, MIN_POSTGRES_POOL, PRESENCE_TTL_SECONDS,
+    },
     telemetry::LogFormat,
 };
 
@@ -135,6 +137,12 @@ pub struct Stores {
     #[arg(long, env = "HOLDFAST_HOLDS_PER_CALL", default_value_t = MAX_HOLDS_PER_CALL,
           value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_HOLDS_PER_CALL)))]
     pub holds_per_call: u16,
+    /// How long a viewer counts as present after the last sign of life of him, or of the
+    /// server that has his stream
+    #[arg(long, env = "HOLDFAST_PRESENCE_TTL_SECONDS",
+          default_value_t = DEFAULT_PRESENCE_TTL_SECONDS,
+          value_parser = clap::value_parser!(u16).range(PRESENCE_TTL_SECONDS))]
+    pub presence_ttl_seconds: u16,
     /// `redis://user:password@host:6379`, or
     /// `redis+sentinel://user:password@sentinel:26379,sentinel:26379/service`, or
     /// `redis+cluster://user:password@node:6379,node:6379`; `rediss` for TLS, with

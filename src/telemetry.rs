@@ -18,6 +18,8 @@ const CALLS: &str = "holdfast_rpc_calls_total";
 const CALL_SECONDS: &str = "holdfast_rpc_call_seconds";
 const SUBSCRIBERS: &str = "holdfast_stream_subscribers";
 const STALLED: &str = "holdfast_stream_stalled_total";
+const VIEWERS: &str = "holdfast_presence_viewers";
+const PRESENCE_FAILED: &str = "holdfast_presence_failures_total";
 const JOB_RUNS: &str = "holdfast_job_runs_total";
 const JOB_SECONDS: &str = "holdfast_job_run_seconds";
 const JOB_RESTARTS: &str = "holdfast_job_scheduler_restarts_total";
@@ -89,6 +91,8 @@ fn describe() {
     describe_histogram!(CALL_SECONDS, "Time to a call's answer, or to a stream's first message");
     describe_gauge!(SUBSCRIBERS, "Open seat update streams");
     describe_counter!(STALLED, "Streams that were ended because nobody read them");
+    describe_gauge!(VIEWERS, "Viewers whom open streams of this server name, by event once");
+    describe_counter!(PRESENCE_FAILED, "Times that Redis could not be told of viewers, or asked");
     describe_counter!(JOB_RUNS, "Finished runs, by job and result");
     describe_histogram!(JOB_SECONDS, "Time of a run, by job");
     describe_counter!(JOB_RESTARTS, "Restarts of the job scheduler after a job stalled");
@@ -165,6 +169,21 @@ impl Drop for Subscriber {
 /// Notes a stream that was ended because nobody read it.
 pub fn stream_stalled() {
     counter!(STALLED).increment(1);
+}
+
+/// Counts a viewer of an event by his streams here.
+pub fn viewer_came() {
+    gauge!(VIEWERS).increment(1);
+}
+
+/// His last one has ended.
+pub fn viewer_went() {
+    gauge!(VIEWERS).decrement(1);
+}
+
+/// Notes that an event's presence could not be kept or asked for.
+pub fn presence_failed() {
+    counter!(PRESENCE_FAILED).increment(1);
 }
 
 /// Notes a finished run of a job.

@@ -31,7 +31,7 @@ use crate::{
     app::{App, stop_signal},
     config::{DEFAULT_POOL, Doors, Stores},
     ledger::Ledger,
-    limits::MAX_HOLDS_PER_CALL,
+    limits::{DEFAULT_PRESENCE_TTL_SECONDS, MAX_HOLDS_PER_CALL},
 };
 
 /// Runs until SIGINT or SIGTERM, or until a store ends.
@@ -58,6 +58,7 @@ pub async fn run(doors: &Doors, data_dir: &Path) -> anyhow::Result<()> {
             postgres_url: SecretString::from(postgres.url("holdfast")),
             postgres_pool: DEFAULT_POOL,
             holds_per_call: MAX_HOLDS_PER_CALL,
+            presence_ttl_seconds: DEFAULT_PRESENCE_TTL_SECONDS,
             redis_url: SecretString::from(redis.url()),
         };
         let applied = Ledger::migrate(&stores.postgres_url).await?;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    mem,
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -10,7 +11,11 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-use super::{Latest, Registry, SeatMap, Stale, lanes::Lanes, lock};
+use super::{
+    Latest, Registry, SeatMap, Stale,
+    lanes::{Head, Lanes},
+    lock,
+};
 use crate::{
     domain::{EventId, Position},
     holds::{Error, Holds, LogEntry, LogTail},
@@ -25,8 +30,8 @@ use crate::{
 pub struct EventFeed {
     event_id: EventId,
     state: RwLock<State>,
-    /// The map's position; the default before there is one.
-    head: watch::Sender<Position>,
+    /// The map's position, the default before there is one, and how many watch.
+    head: watch::Sender<Head>,
     /// Those who read it.
     lanes: Lanes,
     /// Somebody waits for the map to catch up: do not wait for the tick.
@@ -91,7 +96,7 @@ impl EventFeed {
         Self {
             event_id,
             state: RwLock::new(state),
-            head: watch::Sender::new(Position::default()),
+            head: watch::Sender::new(Head::default()),
             lanes: Lanes::default(),
             hurry: Notify::new(),
             latest: Latest::default(),
@@ -120,6 +125,11 @@ impl EventFeed {
         }
     }
 
+    /// So many watch the event now: its readers are told, lane by lane.
+    pub fn tell_viewers(&self, viewers: u32) {
+        self.head.send_if_modified(|head| mem::replace(&mut head.viewers, viewers) != viewers);
+    }
+
     /// Whether Redis has been silent for too long to call the map current.
     pub(super) fn is_stale(&self) -> bool {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
@@ -127,7 +137,7 @@ impl EventFeed {
     }
 
     /// A reader's place among those of its connection: it is told when to look.
-    pub(super) fn join(&self, connection: u64) -> watch::Receiver<Position> {
+    pub(super) fn join(&self, connection: u64) -> watch::Receiver<Head> {
         self.lanes.join(connection, *self.head.borrow())
     }
 
@@ -265,7 +275,7 @@ impl EventFeed {
         state.heard = Instant::now();
         self.latest.clear();
         drop(state);
-        self.head.send_replace(position);
+        self.head.send_modify(|head| head.position = position);
     }
 
     fn advance(&self, entries: Vec<LogEntry>) -> Result<(), Lapse> {
@@ -285,7 +295,7 @@ impl EventFeed {
         history.drain(..surplus);
         let position = map.position;
         drop(state);
-        self.head.send_replace(position);
+        self.head.send_modify(|head| head.position = position);
         Ok(())
     }
 

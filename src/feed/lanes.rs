@@ -26,11 +26,20 @@ use crate::{
     limits::{FEED_LANES, FEED_READERS_AT_ONCE, FEED_STEPS, FEED_TICK},
 };
 
+/// What there is to be told.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Up to where the map is.
+    pub position: Position,
+    /// How many watch the event, over all servers; 0 where that is not known.
+    pub viewers: u32,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Lanes {
-    /// Up to where each lane was told.
-    lanes: Mutex<BTreeMap<u64, watch::Sender<Position>>>,
+    /// What each lane was told last.
+    lanes: Mutex<BTreeMap<u64, watch::Sender<Head>>>,
     /// In how many steps all of them are told.
     steps: AtomicU32,
 }
@@ -42,10 +51,10 @@ impl Default for Lanes {
 }
 
 impl Lanes {
-    /// A place in the lane of a connection; a new lane has been told up to `at`.
-    pub fn join(&self, connection: u64, at: Position) -> watch::Receiver<Position> {
+    /// A place in the lane of a connection; a new lane has been told of `head`.
+    pub fn join(&self, connection: u64, head: Head) -> watch::Receiver<Head> {
         let lane = connection % FEED_LANES;
-        self.lock().entry(lane).or_insert_with(|| watch::Sender::new(at)).subscribe()
+        self.lock().entry(lane).or_insert_with(|| watch::Sender::new(head)).subscribe()
     }
 
     /// The time between two lanes, or few small ones, that are told.
@@ -54,7 +63,7 @@ impl Lanes {
     }
 
     /// Tells the lanes in turn that the head has moved; each once a tick.
-    pub async fn tell(&self, mut head: watch::Receiver<Position>) {
+    pub async fn tell(&self, mut head: watch::Receiver<Head>) {
         let (mut last, mut due) = (0, Instant::now());
         loop {
             let to = *head.borrow_and_update();
@@ -76,7 +85,7 @@ impl Lanes {
 
     /// Tells some of those after lane `last` that are behind, as many as so many steps
     /// have; answers the last one, if any was.
-    fn tell_next(&self, last: u64, to: Position, steps_due: u32) -> Option<u64> {
+    fn tell_next(&self, last: u64, to: Head, steps_due: u32) -> Option<u64> {
         let mut lanes = self.lock();
         lanes.retain(|_, lane| lane.receiver_count() > 0);
         let readers: usize = lanes.values().map(watch::Sender::receiver_count).sum();
@@ -99,7 +108,7 @@ impl Lanes {
         told
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, watch::Sender<Position>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, watch::Sender<Head>>> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -109,15 +118,15 @@ mod tests {
     use super::*;
     use crate::domain::Epoch;
 
-    fn at(seq: u64) -> Position {
-        Position { epoch: Epoch(1), seq }
+    fn at(seq: u64) -> Head {
+        Head { position: Position { epoch: Epoch(1), seq }, viewers: 0 }
     }
 
-    fn lane(lanes: &Lanes, connection: u64, readers: usize) -> Vec<watch::Receiver<Position>> {
+    fn lane(lanes: &Lanes, connection: u64, readers: usize) -> Vec<watch::Receiver<Head>> {
         (0..readers).map(|_| lanes.join(connection, at(0))).collect()
     }
 
-    fn told(readers: &[watch::Receiver<Position>]) -> Position {
+    fn told(readers: &[watch::Receiver<Head>]) -> Head {
         *readers[0].borrow()
     }
 
@@ -146,6 +155,16 @@ mod tests {
         assert_eq!(lanes.tell_next(0, at(2), 1), Some(1), "it has not heard of the second");
         assert_eq!(lanes.tell_next(1, at(2), 1), None);
         assert_eq!(lanes.tell_next(1, at(3), 3), Some(0), "three steps at once");
+    }
+
+    #[test]
+    fn another_number_of_viewers_is_told_like_a_change() {
+        let lanes = Lanes::default();
+        let readers = lane(&lanes, 1, 3);
+        let head = Head { viewers: 3, ..at(0) };
+        assert_eq!(lanes.tell_next(0, head, 1), Some(1));
+        assert_eq!(told(&readers), head);
+        assert_eq!(lanes.tell_next(1, head, 1), None);
     }
 
     #[test]

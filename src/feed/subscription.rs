@@ -7,7 +7,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::{EventFeed, SeatMap, Stale, event_feed};
+use super::{EventFeed, SeatMap, Stale, event_feed, lanes::Head};
 use crate::{
     domain::Position,
     limits::{FEED_CATCH_UP, FEED_HEARTBEAT, FEED_STALE},
@@ -20,19 +20,22 @@ pub enum Next {
     Snapshot(Arc<SeatMap>),
     /// What the feed has after a position, up to another.
     Changes { after: Position, to: Position },
-    /// Nothing that shows has changed for [`FEED_HEARTBEAT`]; it is here.
-    Heartbeat(Position),
+    /// Nothing that shows has changed for [`FEED_HEARTBEAT`], or another number of
+    /// viewers watches; it is here.
+    Heartbeat { at: Position, viewers: u32 },
 }
 
 /// A reader: a feed, and how far it has been told.
 pub struct Subscription {
     feed: Arc<EventFeed>,
-    /// Up to where it may look now.
-    lane: watch::Receiver<Position>,
+    /// What it may know now.
+    lane: watch::Receiver<Head>,
     /// It has not looked yet, wherever its lane is.
     is_new: bool,
     /// `None` until it has had a snapshot.
     position: Option<Position>,
+    /// How many watch, as it was told; 0 at first.
+    viewers: u32,
     /// When it was told something that shows, or that nothing does.
     told_at: Instant,
     /// When it looks up though the head does not move. It is set anew only when
@@ -61,7 +64,7 @@ impl Subscription {
         let lane = feed.join(connection);
         let told_at = Instant::now();
         let look_up = Box::pin(sleep_until(told_at + FEED_STALE));
-        Ok(Self { feed, lane, is_new: true, position, told_at, look_up })
+        Ok(Self { feed, lane, is_new: true, position, viewers: 0, told_at, look_up })
     }
 
     /// The feed that it reads.
@@ -76,7 +79,7 @@ impl Subscription {
     /// shall not believe that nothing happens.
     pub async fn next(&mut self) -> Result<Next, Stale> {
         loop {
-            let lane_at = *self.lane.borrow_and_update();
+            let Head { position: lane_at, viewers } = *self.lane.borrow_and_update();
             if self.is_new || self.is_behind(lane_at) {
                 match (self.feed.after(self.position), self.position) {
                     (event_feed::Next::Snapshot(map), _) => return Ok(Next::Snapshot(map)),
@@ -87,6 +90,12 @@ impl Subscription {
                     }
                     _ => self.is_new = false,
                 }
+            }
+            if viewers != self.viewers
+                && let Some(at) = self.position
+            {
+                self.viewers = viewers;
+                return Ok(Next::Heartbeat { at, viewers });
             }
             tokio::select! {
                 _ = self.lane.changed() => continue,
@@ -105,7 +114,8 @@ impl Subscription {
                 false => look_up_at.min(heartbeat_at),
             });
             if is_silent {
-                return Ok(Next::Heartbeat(self.position.unwrap_or_default()));
+                let at = self.position.unwrap_or_default();
+                return Ok(Next::Heartbeat { at, viewers });
             }
         }
     }

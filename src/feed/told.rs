@@ -20,8 +20,8 @@ use crate::{
 pub enum Telling {
     /// The changes that follow it, as far as readers are told of now.
     Changes { to: Position },
-    /// That there are none.
-    Heartbeat,
+    /// How many watch.
+    Heartbeat { viewers: u32 },
     /// The whole house, as parts of a stream.
     Snapshot,
     /// The same, with two bits a seat.
@@ -133,7 +133,10 @@ mod tests {
         assert_ne!(tell(&latest, 2, CHANGES).await, first, "another position");
         let further = Telling::Changes { to: at(3) };
         assert_ne!(tell(&latest, 1, further).await, first, "told later, of more");
-        assert_ne!(tell(&latest, 1, Telling::Heartbeat).await, first, "another message");
+        let heartbeat = tell(&latest, 1, Telling::Heartbeat { viewers: 1 }).await;
+        assert_ne!(heartbeat, first, "another message");
+        let more = Telling::Heartbeat { viewers: 2 };
+        assert_ne!(tell(&latest, 1, more).await, heartbeat, "another number");
         latest.clear();
         assert_ne!(tell(&latest, 1, CHANGES).await.as_ptr(), first.as_ptr());
     }

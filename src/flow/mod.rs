@@ -40,6 +40,7 @@ mod loading;
 mod manage_webhooks;
 mod order_event_tail;
 mod pay_order;
+mod presence;
 mod probe;
 mod prune;
 mod publish_order_events;
@@ -71,7 +72,7 @@ pub use hold::{Held, HoldRequest};
 pub use manage_webhooks::DeadLetterPaging;
 pub use release::ReleaseRequest;
 pub use stream_order_events::{OrderEventMessage, OrderEventStream};
-pub use stream_seat_updates::{SeatMessage, SeatStream};
+pub use stream_seat_updates::{SeatMessage, SeatStream, SeatStreamRequest};
 
 use std::{
     future::Future,

@@ -10,9 +10,12 @@ use super::{
     get_seat_map::{SeatFormat, Seats, areas_in_order, seats_in_order},
 };
 use crate::{
-    domain::{AreaId, AreaIndex, AreaState, EventId, Position, SeatId, SeatIndex, SeatStatus},
+    domain::{
+        AreaId, AreaIndex, AreaState, EventId, Position, SeatId, SeatIndex, SeatStatus, ViewerId,
+    },
     feed::{Changes, Next, SeatMap, Subscription, Telling, Told},
     limits::FEED_SEATS_PER_MESSAGE,
+    presence::Watching,
 };
 
 /// One message of the stream, by the house's names.
@@ -22,8 +25,8 @@ pub enum SeatMessage {
     Snapshot { seats: Seats, areas: Vec<(AreaId, AreaState)>, last: bool },
     /// What has changed, in order, or a part of it.
     Updates { seats: Vec<(SeatId, SeatStatus)>, areas: Vec<(AreaId, AreaState)>, last: bool },
-    /// All is quiet, and well.
-    Heartbeat,
+    /// All is well, and so many watch.
+    Heartbeat { viewers: u32 },
 }
 
 /// How the door makes bytes of a message and the token after it.
@@ -40,35 +43,48 @@ pub struct SeatStream {
     parts: Arc<[Bytes]>,
     parts_told: usize,
     _place: OwnedSemaphorePermit,
+    _watching: Watching,
+}
+
+/// What a reader asks for.
+pub struct SeatStreamRequest {
+    pub event_id: EventId,
+    /// After which position; from a snapshot on where there is none.
+    pub position: Option<Position>,
+    pub format: SeatFormat,
+    /// Who is present as long as the stream is open.
+    pub viewer_id: Option<ViewerId>,
 }
 
 impl Flows {
-    /// Begins to read after `position`, or with a snapshot. Streams of one connection
-    /// are told together.
+    /// Begins to read. Streams of one connection are told together.
     pub async fn stream_seat_updates(
         self: &Arc<Self>,
-        event_id: &EventId,
-        position: Option<Position>,
-        format: SeatFormat,
+        request: SeatStreamRequest,
         encode: EncodeMessage,
         connection: u64,
     ) -> Result<SeatStream, Error> {
+        let SeatStreamRequest { event_id, position, format, viewer_id } = request;
         // 1. A server has room for so many streams.
         let place = self.feeds.place()?;
         // 2. Redis must have the event, or the feed would wait for nothing.
-        self.position(event_id).await?;
+        self.position(&event_id).await?;
         // 3. The node's own copy of it, from where the reader is.
-        let subscription =
-            Subscription::new(self.feeds.of(event_id)?, position, connection).await?;
+        let feed = self.feeds.of(&event_id)?;
+        let subscription = Subscription::new(feed.clone(), position, connection).await?;
+        // 4. Its viewer is there; nothing waits for Redis to know.
+        let tell = move |viewers| feed.tell_viewers(viewers);
+        let watching = self.presence.watch(&event_id, viewer_id, tell);
         Ok(SeatStream {
             flows: self.clone(),
-            event_id: event_id.clone(),
+            event_id,
             format,
             encode,
             subscription,
             parts: Arc::default(),
             parts_told: 0,
             _place: place,
+            _watching: watching,
         })
     }
 }
@@ -97,9 +113,10 @@ impl SeatStream {
     async fn told(&self, next: Next) -> Result<Told, Error> {
         let latest = &self.subscription.feed().latest;
         match next {
-            Next::Heartbeat(at) => {
-                let make = || async { Ok(self.encoded([SeatMessage::Heartbeat], at)) };
-                latest.get_or_make(at, Telling::Heartbeat, make).await
+            Next::Heartbeat { at, viewers } => {
+                let heartbeat = SeatMessage::Heartbeat { viewers };
+                let make = || async { Ok(self.encoded([heartbeat], at)) };
+                latest.get_or_make(at, Telling::Heartbeat { viewers }, make).await
             }
             Next::Snapshot(map) => {
                 let telling = match self.format {

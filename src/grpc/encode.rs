@@ -65,7 +65,9 @@ pub fn stream_message(
             let (seats, areas) = (seat_states(seats), area_states(areas));
             StreamMessage::Updates(proto::SeatUpdates { seats, areas })
         }
-        SeatMessage::Heartbeat => StreamMessage::Heartbeat(proto::Heartbeat { active_viewers: 0 }),
+        SeatMessage::Heartbeat { viewers } => {
+            StreamMessage::Heartbeat(proto::Heartbeat { active_viewers: signed(viewers) })
+        }
     };
     proto::StreamSeatUpdatesResponse { message: Some(message), resume_token }
 }

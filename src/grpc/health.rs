@@ -8,21 +8,24 @@ use tonic_health::{
 };
 
 use super::{
-    catalog::Catalog, checkout::Checkout, order_events::OrderEvents, reservation::Reservations,
+    catalog::Catalog, checkout::Checkout, order_events::OrderEvents, presence::Presences,
+    reservation::Reservations,
 };
 use crate::proto::{
     catalog_service_server::CatalogServiceServer, checkout_service_server::CheckoutServiceServer,
     order_event_service_server::OrderEventServiceServer,
+    presence_service_server::PresenceServiceServer,
     reservation_service_server::ReservationServiceServer,
 };
 
 /// The server as a whole, by the empty name, and its services.
-const SERVICES: [&str; 5] = [
+const SERVICES: [&str; 6] = [
     "",
     ReservationServiceServer::<Reservations>::NAME,
     CatalogServiceServer::<Catalog>::NAME,
     CheckoutServiceServer::<Checkout>::NAME,
     OrderEventServiceServer::<OrderEvents>::NAME,
+    PresenceServiceServer::<Presences>::NAME,
 ];
 
 /// What the health service says.

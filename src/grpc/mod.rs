@@ -12,6 +12,7 @@ mod health;
 mod layers;
 mod order_events;
 mod page_token;
+mod presence;
 mod reservation;
 mod server;
 mod stall;
@@ -36,6 +37,7 @@ use crate::{
         FILE_DESCRIPTOR_SET, catalog_service_server::CatalogServiceServer,
         checkout_service_server::CheckoutServiceServer,
         order_event_service_server::OrderEventServiceServer,
+        presence_service_server::PresenceServiceServer,
         reservation_service_server::ReservationServiceServer,
     },
 };
@@ -44,6 +46,7 @@ use checkout::Checkout;
 use door::Door;
 use layers::Around;
 use order_events::OrderEvents;
+use presence::Presences;
 use reservation::Reservations;
 
 /// Serves until `drain`, then until all calls in flight have ended.
@@ -81,6 +84,11 @@ fn routes(
             CatalogServiceServer::new(Catalog { flows: flows.clone() })
                 .accept_compressed(CompressionEncoding::Gzip)
                 .max_decoding_message_size(MAX_CATALOG_REQUEST_BYTES),
+        )
+        .add_service(
+            PresenceServiceServer::new(Presences { flows: flows.clone() })
+                .accept_compressed(CompressionEncoding::Gzip)
+                .max_decoding_message_size(MAX_RESERVATION_REQUEST_BYTES),
         )
         .add_service(
             CheckoutServiceServer::new(Checkout { flows })

@@ -107,16 +107,10 @@ impl ReservationService for Reservations {
         &self,
         request: Request<proto::StreamSeatUpdatesRequest>,
     ) -> Answer<Self::StreamSeatUpdatesStream> {
-        let (event_id, position, format) = decode::stream_seat_updates(request.get_ref())?;
+        let request = decode::stream_seat_updates(request.get_ref())?;
         let encode = |message, token| frames::framed(&encode::stream_message(message, token));
-        let opened = self.flows.stream_seat_updates(
-            &event_id,
-            position,
-            format,
-            encode,
-            stall::connection_of_this_call(),
-        );
-        let opened = opened.await;
+        let connection = stall::connection_of_this_call();
+        let opened = self.flows.stream_seat_updates(request, encode, connection).await;
         let reader = (opened.map_err(Error::of_a_read)?, telemetry::subscriber());
         // The transport asks for a message only when its client has room for one.
         let messages = stream::unfold(reader, async |(mut stream, counted)| {

@@ -23,3 +23,29 @@ pub const DEFAULT_OFFER_TTL: Duration = Duration::from_secs(900);
 pub const MAX_CHANNELS_NAMED: usize = 10;
 /// Characters of a token of the waiting room.
 pub const MAX_QUEUE_TOKEN_CHARS: usize = 256;
+
+// Presence.
+
+/// How long a viewer counts after the last sign of life of him or of the server that
+/// has his stream, unless the setting says otherwise.
+pub const DEFAULT_PRESENCE_TTL_SECONDS: u16 = 30;
+/// What the setting may say.
+pub const PRESENCE_TTL_SECONDS: RangeInclusive<i64> = 1..=300;
+/// How long Redis keeps an event's presence after the last sign of life.
+pub const PRESENCE_KEPT: Duration = Duration::from_secs(600);
+/// Viewers of one event over all servers, some 500 bytes of Redis each.
+pub const MAX_VIEWERS: u32 = 200_000;
+/// Viewers that one call to Redis carries, and takes away because they ran out: all its
+/// other calls wait meanwhile.
+pub const PRESENCE_PIECE: usize = 500;
+/// Streams that open or end within this time are told Redis together.
+pub const PRESENCE_GATHER: Duration = Duration::from_millis(20);
+/// How often a server asks how many watch an event that it streams.
+pub const PRESENCE_LOOK: Duration = Duration::from_secs(1);
+/// The shortest time between two numbers of viewers that an event's streams are told.
+pub const PRESENCE_TOLD: Duration = Duration::from_secs(2);
+
+const _: () = {
+    assert!(*PRESENCE_TTL_SECONDS.start() <= DEFAULT_PRESENCE_TTL_SECONDS as i64);
+    assert!(*PRESENCE_TTL_SECONDS.end() < PRESENCE_KEPT.as_secs().cast_signed());
+};

@@ -52,6 +52,7 @@ mod orphan_policy;
 mod outbox;
 mod packed_seats;
 mod pay_order;
+mod presence;
 mod redis_access;
 mod refund_order;
 mod release;

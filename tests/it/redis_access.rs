@@ -5,7 +5,10 @@ use std::{collections::HashSet, fs, path::Path};
 use holdfast::{
     domain::{EventId, Position},
     holds::Holds,
-    proto::{self, BlockSeatsRequest, OrphanPolicy, SeatStatus, UnblockSeatsRequest},
+    proto::{
+        self, BlockSeatsRequest, OrphanPolicy, SeatStatus, UnblockSeatsRequest,
+        presence_service_client::PresenceServiceClient,
+    },
 };
 use secrecy::SecretString;
 
@@ -81,6 +84,13 @@ async fn do_everything(server: &Server, holds: &Holds, postgres: &tokio_postgres
     let add = proto::AddAreasRequest { event_id: EVENT.into(), areas: vec![area] };
     catalog.add_areas(add).await.unwrap();
     watcher.until("the new area", |w| w.house.areas.get("pit") == Some(&20)).await;
+
+    let channel = format!("http://{}", server.app.grpc_addr);
+    let mut presence = PresenceServiceClient::connect(channel).await.unwrap();
+    let (event_id, viewer_id) = (EVENT.to_owned(), "ann".to_owned());
+    presence.heartbeat(proto::HeartbeatRequest { event_id, viewer_id }).await.unwrap();
+    let (event_id, viewer_id) = (EVENT.to_owned(), "ann".to_owned());
+    presence.leave(proto::LeaveRequest { event_id, viewer_id }).await.unwrap();
 
     // The journal job, and what the hourly job asks of Redis.
     eventually("the hold is journaled", async || {

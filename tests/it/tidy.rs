@@ -64,7 +64,7 @@ const ROOMS: [(&str, &[&str]); 22] = [
     ("feed", &["domain", "holds"]),
     ("holds", &["batch", "domain", "mutants", "redis"]),
     ("cache", &["domain", "redis", "telemetry"]),
-    ("presence", &["domain", "redis"]),
+    ("presence", &["domain", "redis", "telemetry"]),
     ("queue", &["domain", "redis"]),
     ("redis", &["batch"]),
     ("ledger", &["batch", "domain", "mutants"]),
@@ -313,7 +313,7 @@ fn the_contract_promises_the_bounds_that_are_kept() {
     };
     let (event, catalog) = (proto("event.proto"), proto("catalog.proto"));
     let (reservation, errors) = (proto("reservation.proto"), proto("errors.proto"));
-    let told = proto("order_event.proto");
+    let (told, presence) = (proto("order_event.proto"), proto("presence.proto"));
     let hours = l::MAX_HOLD_TIME.as_secs() / 3_600;
     for (text, promise) in [
         (&errors, format!("the first {}", l::MAX_VIOLATIONS)),
@@ -347,6 +347,9 @@ fn the_contract_promises_the_bounds_that_are_kept() {
         (&reservation, format!("nothing changes for {} s", l::FEED_HEARTBEAT.as_secs())),
         (&reservation, format!("is reset after {} s", l::STREAM_STALLED.as_secs())),
         (&reservation, format!("room for {} streams", l::MAX_SUBSCRIBERS)),
+        (&reservation, format!("has changed at most every {} s", l::PRESENCE_TOLD.as_secs())),
+        (&presence, format!("is there for {} s", l::DEFAULT_PRESENCE_TTL_SECONDS)),
+        (&presence, format!("has room for {} viewers", l::MAX_VIEWERS)),
         (&told, format!("has {} such streams", l::MAX_ORDER_EVENT_STREAMS)),
         (&told, format!("at most {}.", l::MAX_WEBHOOKS)),
         (&errors, format!("are {} webhooks already", l::MAX_WEBHOOKS)),

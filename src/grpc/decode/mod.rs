@@ -7,6 +7,7 @@ mod checkout;
 mod event;
 mod fields;
 mod order_events;
+mod presence;
 mod reservation;
 
 pub(super) use catalog::{
@@ -18,6 +19,7 @@ pub(super) use order_events::{
     create_webhook, delete_webhook, list_dead_letters, replay_webhook, retry_dead_letters,
     stream_order_events,
 };
+pub(super) use presence::{get_presence, heartbeat, leave_presence};
 pub(super) use reservation::{
     confirm, extend_hold, get_hold, get_seat_map, hold, release, stream_seat_updates,
 };

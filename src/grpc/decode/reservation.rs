@@ -7,7 +7,7 @@ use crate::{
     domain::{AreaId, BestAvailable, EventId, HoldId, Position, Refusal},
     flow::{
         ChannelKeys, ConfirmRequest, ExtendHoldRequest, HoldRequest, Override, ReleaseRequest,
-        SeatFormat,
+        SeatFormat, SeatStreamRequest,
     },
     limits::{
         MAX_AREA_CAPACITY, MAX_CHANNELS_NAMED, MAX_HOLD_TIME, MAX_NAME_CHARS,
@@ -176,7 +176,7 @@ pub fn get_seat_map(request: &proto::GetSeatMapRequest) -> Result<(EventId, Seat
 
 pub fn stream_seat_updates(
     request: &proto::StreamSeatUpdatesRequest,
-) -> Result<(EventId, Option<Position>, SeatFormat), Refusal> {
+) -> Result<SeatStreamRequest, Refusal> {
     let mut fields = Fields::default();
     let event_id: Option<EventId> = fields.parsed("event_id", &request.event_id);
     let position = match &event_id {
@@ -188,7 +188,11 @@ pub fn stream_seat_updates(
         _ => None,
     };
     let format = seat_format(&mut fields, request.snapshot_format);
-    fields.finish(|| Some((event_id?, position, format?)))
+    let viewer_id = fields.optional("viewer_id", &request.viewer_id);
+    fields.finish(|| {
+        let (event_id, format, viewer_id) = (event_id?, format?, viewer_id?);
+        Some(SeatStreamRequest { event_id, position, format, viewer_id })
+    })
 }
 
 fn seat_format(fields: &mut Fields, format: i32) -> Option<SeatFormat> {

@@ -15,7 +15,7 @@ pub mod vnpay;
 mod watcher;
 
 pub use errors::{code_and_reason, refusal};
-pub use stage::{Server, Stage, eventually};
+pub use stage::{Server, Stage, any_doors, eventually};
 pub use stores::{OwnStores, Stores};
 pub use watcher::{House, Watcher};
 

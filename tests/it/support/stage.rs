@@ -26,14 +26,7 @@ pub struct Server {
 
 impl Server {
     pub async fn start(stores: &Stores) -> Self {
-        let any = "127.0.0.1:0".parse().unwrap();
-        let doors = Doors {
-            grpc_addr: any,
-            http_addr: any,
-            payments: Payments::default(),
-            mail: Mail::default(),
-        };
-        Self::start_on(&doors, &stores.settings()).await
+        Self::start_on(&any_doors(), &stores.settings()).await
     }
 
     pub async fn start_on(doors: &Doors, stores: &config::Stores) -> Self {
@@ -201,6 +194,13 @@ impl Server {
         let answer = self.catalog.clone().update_event(request).await?;
         Ok(answer.into_inner().event.unwrap())
     }
+}
+
+/// Doors on free ports.
+pub fn any_doors() -> Doors {
+    let any = "127.0.0.1:0".parse().unwrap();
+    let (payments, mail) = (Payments::default(), Mail::default());
+    Doors { grpc_addr: any, http_addr: any, payments, mail }
 }
 
 /// A server with [`EVENT`] on sale, on stores of its own.

@@ -17,7 +17,7 @@ use holdfast::{
     config,
     dev::{Postgres, Redis},
     ledger::Ledger,
-    limits::MAX_HOLDS_PER_CALL,
+    limits::{DEFAULT_PRESENCE_TTL_SECONDS, MAX_HOLDS_PER_CALL},
 };
 use nix::{
     sys::signal::{Signal, killpg},
@@ -148,6 +148,7 @@ impl Stores {
             postgres_url: SecretString::from(self.postgres_url.clone()),
             postgres_pool: 8,
             holds_per_call: MAX_HOLDS_PER_CALL,
+            presence_ttl_seconds: DEFAULT_PRESENCE_TTL_SECONDS,
             redis_url: SecretString::from(self.redis_url.clone()),
         }
     }
