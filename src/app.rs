@@ -82,11 +82,12 @@ impl App {
             holds,
             ledger: ledger.clone(),
             feeds: feeds.clone(),
-            cache: Cache::new(links.clone()),
+            cache: Cache::new(Arc::new(Links::new(stores.redis_url.expose_secret())?)),
             presence: Presence::new(links.clone(), stores.presence_ttl_seconds),
             queue: Queue::new(links),
             providers: providers.clone(),
             couriers,
+            encoders: grpc::ENCODERS,
         });
         let health = Arc::new(Health::default());
         let jobs = Jobs::start(&flows, health.clone());
@@ -181,11 +182,12 @@ pub async fn connect(stores: &Stores) -> anyhow::Result<Arc<Flows>> {
         holds,
         ledger: Arc::new(ledger),
         feeds,
-        cache: Cache::new(links.clone()),
+        cache: Cache::new(Arc::new(Links::new(stores.redis_url.expose_secret())?)),
         presence: Presence::new(links.clone(), stores.presence_ttl_seconds),
         queue: Queue::new(links),
         providers,
         couriers,
+        encoders: grpc::ENCODERS,
     }))
 }
 

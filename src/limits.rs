@@ -1,11 +1,13 @@
 //! Every bound of the program, with its unit in its name. What the contract
 //! in `proto/` promises is here under the same number; a test compares them.
 
+mod cache;
 mod checkout;
 mod choosing;
 mod load;
 mod order_events;
 
+pub use cache::*;
 pub use checkout::*;
 pub use choosing::*;
 pub use load::*;

@@ -32,6 +32,7 @@ const DELIVERIES: &str = "holdfast_deliveries_total";
 const DELIVERIES_DUE: &str = "holdfast_deliveries_due";
 const DEAD_LETTERS: &str = "holdfast_dead_letters";
 const UNPUBLISHED: &str = "holdfast_order_events_unpublished";
+const PRELOADED: &str = "holdfast_preloaded_events_total";
 /// A counter, not a gauge: each minute another server may compare an event, and
 /// a gauge would stay at what its server last saw. Alert on any increase.
 const DIFFERENCES: &str = "holdfast_reconcile_differences_total";
@@ -105,6 +106,10 @@ fn describe() {
     describe_gauge!(DELIVERIES_DUE, "Deliveries of all servers that are not made yet, by target");
     describe_gauge!(DEAD_LETTERS, "Deliveries that are not tried any more, by target");
     describe_gauge!(UNPUBLISHED, "Order events without a number yet");
+    describe_counter!(PRELOADED, "Events that this server preloaded because their sale opened");
+    for (name, _, what) in CACHED {
+        describe_counter!(name, what);
+    }
     describe_counter!(REPEATED, "Outbox rows that this server did for another, or again");
 }
 
@@ -235,4 +240,65 @@ pub fn deliveries(target: &'static str, due: i64, dead: i64) {
 pub fn unpublished(events: i64) {
     #[expect(clippy::cast_precision_loss, reason = "exact far beyond what a table holds")]
     gauge!(UNPUBLISHED).set(events as f64);
+}
+
+/// Which cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheName {
+    Search,
+    Home,
+    Detail,
+}
+
+impl CacheName {
+    pub const ALL: [Self; 3] = [Self::Search, Self::Home, Self::Detail];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Search => "search",
+            Self::Home => "home",
+            Self::Detail => "detail",
+        }
+    }
+}
+
+/// What became of a question to a cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cached {
+    Hit,
+    Miss,
+    Fill,
+    Wait,
+    Bypass,
+    Invalidation,
+}
+
+const CACHED: [(&str, Cached, &str); 6] = [
+    ("holdfast_cache_hits_total", Cached::Hit, "Answers from a cache, by cache"),
+    ("holdfast_cache_misses_total", Cached::Miss, "Questions that a cache had no answer to"),
+    ("holdfast_cache_fills_total", Cached::Fill, "Reads of Postgres for a cache"),
+    ("holdfast_cache_waits_total", Cached::Wait, "Misses that waited for somebody else's read"),
+    ("holdfast_cache_bypasses_total", Cached::Bypass, "Reads of Postgres while Redis was away"),
+    ("holdfast_cache_invalidations_total", Cached::Invalidation, "Changes that ended answers"),
+];
+
+/// Shows all that is counted of caches as 0 from the start.
+pub fn caches() {
+    for cache in CacheName::ALL {
+        for (name, ..) in CACHED {
+            counter!(name, "cache" => cache.label()).increment(0);
+        }
+    }
+    counter!(PRELOADED).increment(0);
+}
+
+/// Notes what became of a question to a cache.
+pub fn cached(cache: CacheName, what: Cached) {
+    let name = CACHED.iter().find(|(_, known, _)| *known == what).map_or("", |(name, ..)| name);
+    counter!(name, "cache" => cache.label()).increment(1);
+}
+
+/// Notes an event that was preloaded.
+pub fn preloaded() {
+    counter!(PRELOADED).increment(1);
 }

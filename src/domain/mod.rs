@@ -18,6 +18,7 @@ mod orphans;
 mod payment;
 mod position;
 mod refusal;
+mod search;
 mod seat;
 
 pub use best_available::BestAvailable;
@@ -43,4 +44,5 @@ pub use orphans::beside;
 pub use payment::{Payment, PaymentState, Refund, RefundRequest, RefundState, Settlement};
 pub use position::{Epoch, Position, TokenError};
 pub use refusal::{FieldViolation, Refusal, Shortage, UnitLimit};
+pub use search::{FoundAt, FoundBy, Search, SearchPaging, wrong_letters};
 pub use seat::{AreaState, SeatStatus};

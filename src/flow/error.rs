@@ -35,6 +35,16 @@ impl Error {
         Self::Internal(source.into())
     }
 
+    /// Of a read that several waited for.
+    pub(super) fn shared(error: Arc<Self>) -> Self {
+        match &*error {
+            Self::Refused(refusal) => Self::Refused(refusal.clone()),
+            Self::Overloaded(_) => Self::Overloaded(error.into()),
+            Self::Internal(_) => Self::Internal(error.into()),
+            _ => Self::StoreUnavailable(error.into()),
+        }
+    }
+
     /// Which store it was that failed, where one did.
     pub fn store(&self) -> Option<&'static str> {
         let (Self::StoreUnavailable(source) | Self::OutcomeUnknown(source)) = self else {

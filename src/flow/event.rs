@@ -1,7 +1,8 @@
 //! What a server knows of an event: the epoch it works in, and the chart.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use moka::future::Cache;
 use time::OffsetDateTime;
@@ -27,6 +28,8 @@ pub(super) struct LoadedEvent {
     /// Its own rules, as of that revision or later.
     pub rules: Event,
     pub chart: Arc<Chart>,
+    /// Both as GetEvent answers them, once somebody has asked for that.
+    pub detail: Arc<OnceLock<Bytes>>,
 }
 
 /// What this server knows of events, as many as [`MAX_CACHED_SEATS`] allows.
@@ -50,11 +53,7 @@ impl Flows {
         let read = self.events.try_get_with(event_id.clone(), self.read_event(event_id));
         // Boxed, as all that is rare on the way of a hold: each call in flight
         // would have room for it.
-        Box::pin(read).await.map_err(|error| match &*error {
-            Error::Refused(refusal) => Error::Refused(refusal.clone()),
-            Error::Internal(_) => Error::Internal(error.into()),
-            _ => Error::StoreUnavailable(error.into()),
-        })
+        Box::pin(read).await.map_err(Error::shared)
     }
 
     /// The event as Postgres has it now.
@@ -74,10 +73,10 @@ impl Flows {
         let stored = stored.ok_or_else(|| Refusal::EventNotFound(event_id.clone()))?;
         // Most often only the epoch has moved on.
         let known = self.events.get(event_id).await.filter(|e| e.revision == stored.revision);
-        let chart = match known {
-            Some(known) => known.chart.clone(),
+        let (chart, detail) = match known {
+            Some(known) => (known.chart.clone(), known.detail.clone()),
             // Read after the revision: it may have more than that, never less.
-            None => Arc::new(self.ledger.read_chart(event_id).await?),
+            None => (Arc::new(self.ledger.read_chart(event_id).await?), Arc::default()),
         };
         Ok(Arc::new(LoadedEvent {
             event_id: event_id.clone(),
@@ -85,6 +84,7 @@ impl Flows {
             revision: stored.revision,
             rules: stored.event,
             chart,
+            detail,
         }))
     }
 

@@ -40,6 +40,7 @@ mod loading;
 mod manage_webhooks;
 mod order_event_tail;
 mod pay_order;
+mod preload;
 mod presence;
 mod probe;
 mod prune;
@@ -49,10 +50,12 @@ mod refund_order;
 mod release;
 mod repair;
 mod repeat_outbox;
+mod search_events;
 mod settle_payments;
 mod stream_order_events;
 mod stream_seat_updates;
 mod take_callback;
+mod tell_caches;
 mod unblock_seats;
 mod update_event;
 
@@ -71,6 +74,7 @@ pub use get_seat_map::{SeatFormat, SeatMapView, Seats};
 pub use hold::{Held, HoldRequest};
 pub use manage_webhooks::DeadLetterPaging;
 pub use release::ReleaseRequest;
+pub use search_events::EncodeFound;
 pub use stream_order_events::{OrderEventMessage, OrderEventStream};
 pub use stream_seat_updates::{SeatMessage, SeatStream, SeatStreamRequest};
 
@@ -79,12 +83,20 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    cache::Cache, feed::Feeds, holds::Holds, ledger::Ledger, limits::MAX_HOLDS_EXPIRING,
-    payments::Providers, presence::Presence, queue::Queue,
+    cache::Cache,
+    domain::{ChartDraft, Event},
+    feed::Feeds,
+    holds::Holds,
+    ledger::Ledger,
+    limits::MAX_HOLDS_EXPIRING,
+    payments::Providers,
+    presence::Presence,
+    queue::Queue,
 };
 use loading::Loading;
 
@@ -93,13 +105,15 @@ pub struct Flows {
     holds: Arc<Holds>,
     ledger: Arc<Ledger>,
     feeds: Arc<Feeds>,
-    cache: Cache,
+    cache: Cache<Error>,
     presence: Presence,
     queue: Queue,
     providers: Arc<Providers>,
     couriers: Couriers,
+    encoders: Encoders,
     /// What this server knows of the events that it works on.
     events: event::Events,
+    preloaded: preload::Preloaded,
     loading: Loading,
     /// Outbox rows whose work is done, to be marked together.
     finished: Mutex<Vec<i64>>,
@@ -114,16 +128,27 @@ pub struct Rooms {
     pub holds: Arc<Holds>,
     pub ledger: Arc<Ledger>,
     pub feeds: Arc<Feeds>,
-    pub cache: Cache,
+    pub cache: Cache<Error>,
     pub presence: Presence,
     pub queue: Queue,
     pub providers: Arc<Providers>,
     pub couriers: Couriers,
+    pub encoders: Encoders,
+}
+
+/// How the door makes bytes of what the caches keep.
+#[derive(Clone, Copy)]
+pub struct Encoders {
+    /// An event and its chart, as GetEvent answers them.
+    pub detail: fn(Event, ChartDraft) -> Bytes,
+    /// An event as a part of a page of ListEvents: one after the other they are the page.
+    pub listed: fn(Event) -> Bytes,
 }
 
 impl Flows {
     pub fn new(rooms: Rooms) -> Arc<Self> {
-        let Rooms { holds, ledger, feeds, cache, presence, queue, providers, couriers } = rooms;
+        let Rooms { holds, ledger, feeds, cache, presence, queue, providers, couriers, encoders } =
+            rooms;
         Arc::new(Self {
             holds,
             ledger,
@@ -133,7 +158,9 @@ impl Flows {
             queue,
             providers,
             couriers,
+            encoders,
             events: event::cache(),
+            preloaded: preload::preloaded(),
             loading: Loading::new(),
             finished: Mutex::default(),
             expiring: Semaphore::new(MAX_HOLDS_EXPIRING),

@@ -10,7 +10,10 @@ use crate::limits::HEALTH_PROBE_TIMEOUT;
 impl Flows {
     /// What Redis and Postgres say; an error is a text for the operator.
     pub async fn probe(&self) -> (Result<(), String>, Result<(), String>) {
-        join!(in_time(self.holds.probe()), in_time(self.ledger.probe()))
+        let cache = timeout(HEALTH_PROBE_TIMEOUT, self.cache.probe());
+        let (redis, postgres, _) =
+            join!(in_time(self.holds.probe()), in_time(self.ledger.probe()), cache);
+        (redis, postgres)
     }
 }
 

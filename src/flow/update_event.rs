@@ -35,7 +35,8 @@ impl Flows {
         Ok(())
     }
 
-    /// Brings Redis up to the event's revision, whichever is the latest.
+    /// Brings Redis, and the caches in it, up to the event's revision, whichever is the
+    /// latest.
     pub(super) async fn configure_event(self: &Arc<Self>, event_id: &EventId) -> Result<(), Error> {
         self.event_anew(event_id).await?;
         let sized = self.ledger.find_sized_event(event_id).await?;
@@ -47,6 +48,7 @@ impl Flows {
         };
         self.on_event(event_id, |epoch| self.holds.configure(event_id, epoch, &configuration))
             .await?;
-        Ok(())
+        // Last: whoever reads anew by then finds what Redis has.
+        self.tell_caches(event_id).await
     }
 }

@@ -2,18 +2,50 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use futures_util::stream;
+use prost::Message;
 use tonic::{Request, Response, Status};
 
-use super::{decode, encode, page_token};
+use super::{
+    decode, encode,
+    frames::{self, Body},
+    page_token,
+};
 use crate::{
-    domain::SeatStatus,
-    flow::{Error, Flows},
+    domain::{ChartDraft, Event, FoundAt, Search, SeatStatus},
+    flow::{Encoders, Error, Flows},
     proto::{self, catalog_service_server::CatalogService},
 };
 
 /// The service.
 pub struct Catalog {
     pub flows: Arc<Flows>,
+}
+
+/// What the caches keep, as bytes.
+pub const ENCODERS: Encoders = Encoders { detail, listed };
+
+fn detail(event: Event, chart: ChartDraft) -> Bytes {
+    let chart_version = encode::chart_version(chart.seat_count());
+    let (event, chart) = (Some(encode::event(event)), Some(encode::chart(chart)));
+    frames::framed(&proto::GetEventResponse { event, chart, chart_version })
+}
+
+fn listed(event: Event) -> Bytes {
+    let page = proto::ListEventsResponse {
+        events: vec![encode::event(event)],
+        next_page_token: String::new(),
+    };
+    page.encode_to_vec().into()
+}
+
+fn found_page(events: Vec<Event>, last: Option<FoundAt>, search: &Search) -> Bytes {
+    let token = last.map(|at| page_token::encode_found(&at, search));
+    frames::framed(&proto::SearchEventsResponse {
+        events: events.into_iter().map(encode::event).collect(),
+        next_page_token: token.unwrap_or_default(),
+    })
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -50,10 +82,9 @@ impl CatalogService for Catalog {
         request: Request<proto::GetEventRequest>,
     ) -> Answer<proto::GetEventResponse> {
         let event_id = decode::get_event(request.get_ref())?;
-        let (event, chart) = self.flows.get_event(&event_id).await.map_err(Error::of_a_read)?;
-        let chart_version = encode::chart_version(chart.seat_count());
-        let (event, chart) = (Some(encode::event(event)), Some(encode::chart(chart)));
-        Ok(Response::new(proto::GetEventResponse { event, chart, chart_version }))
+        let event = self.flows.get_event(&event_id).await.map_err(Error::of_a_read)?;
+        let body = Body::of(stream::iter([Ok(event)]));
+        Ok(body.into_response(proto::GetEventResponse::default()))
     }
 
     async fn list_events(
@@ -62,17 +93,23 @@ impl CatalogService for Catalog {
     ) -> Answer<proto::ListEventsResponse> {
         let paging = decode::list_events(request.get_ref())?;
         let (events, next) = self.flows.list_events(paging).await.map_err(Error::of_a_read)?;
-        Ok(Response::new(proto::ListEventsResponse {
-            events: events.into_iter().map(encode::event).collect(),
+        let end = proto::ListEventsResponse {
+            events: Vec::new(),
             next_page_token: next.as_ref().map(page_token::encode).unwrap_or_default(),
-        }))
+        };
+        let page = frames::framed_parts(&events, &end);
+        let body = Body::of(stream::iter([Ok(page)]));
+        Ok(body.into_response(proto::ListEventsResponse::default()))
     }
 
     async fn search_events(
         &self,
-        _: Request<proto::SearchEventsRequest>,
+        request: Request<proto::SearchEventsRequest>,
     ) -> Answer<proto::SearchEventsResponse> {
-        Err(Status::unimplemented(""))
+        let (search, paging) = decode::search_events(request.get_ref())?;
+        let found = self.flows.search_events(&search, &paging, found_page).await;
+        let body = Body::of(stream::iter([Ok(found.map_err(Error::of_a_read)?)]));
+        Ok(body.into_response(proto::SearchEventsResponse::default()))
     }
 
     async fn add_seats(

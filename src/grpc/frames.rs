@@ -30,11 +30,18 @@ const PREFIX_BYTES: usize = 5;
 
 /// A message as it goes over the wire, not compressed.
 pub fn framed(message: &impl Message) -> Bytes {
-    let length = message.encoded_len();
+    framed_parts(&[], message)
+}
+
+/// A message in parts, each one encoded already, and the last: one after the other they are
+/// the whole.
+pub fn framed_parts(parts: &[Bytes], last: &impl Message) -> Bytes {
+    let length = parts.iter().map(Bytes::len).sum::<usize>() + last.encoded_len();
     let mut bytes = BytesMut::with_capacity(PREFIX_BYTES + length);
     bytes.put_u8(0);
     bytes.put_u32(u32::try_from(length).expect("the contract's bounds keep messages below 4 GB"));
-    message.encode(&mut bytes).expect("there is room for it");
+    parts.iter().for_each(|part| bytes.put_slice(part));
+    last.encode(&mut bytes).expect("there is room for it");
     bytes.freeze()
 }
 

@@ -18,6 +18,7 @@ mod server;
 mod stall;
 mod status;
 
+pub use catalog::ENCODERS;
 pub use health::Serving;
 
 use std::sync::Arc;

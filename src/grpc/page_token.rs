@@ -1,9 +1,10 @@
 //! Page tokens: the last event, or order, of the page before, opaque to callers.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use crate::domain::{EventId, OrderId};
+use crate::domain::{EventId, FoundAt, FoundBy, OrderId, Search};
 
 /// The token of the page after an event.
 pub fn encode((start_time, event_id): &(OffsetDateTime, EventId)) -> String {
@@ -12,11 +13,44 @@ pub fn encode((start_time, event_id): &(OffsetDateTime, EventId)) -> String {
 
 /// The event that a token names; `None` for what is no token of ours.
 pub fn decode(token: &str) -> Option<(OffsetDateTime, EventId)> {
-    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
+    parse_event(&String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?)
+}
+
+fn parse_event(text: &str) -> Option<(OffsetDateTime, EventId)> {
     let (nanos, event_id) = text.split_once(' ')?;
     let start_time = OffsetDateTime::from_unix_timestamp_nanos(nanos.parse().ok()?).ok()?;
     let in_range = (1..=9999).contains(&start_time.year());
     in_range.then_some((start_time, event_id.parse().ok()?))
+}
+
+/// The token of the page after an event that a search has found; of that search alone.
+pub fn encode_found(at: &FoundAt, search: &Search) -> String {
+    let by = match at.by {
+        FoundBy::Words => 'w',
+        FoundBy::Likeness => 'l',
+    };
+    let (of, nanos) = (mark(search), at.start_time.unix_timestamp_nanos());
+    URL_SAFE_NO_PAD.encode(format!("{of} {by} {} {nanos} {}", at.score, at.event_id))
+}
+
+/// Where a token of this search leads; `None` for what is none.
+pub fn decode_found(token: &str, search: &Search) -> Option<FoundAt> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
+    let mut parts = text.splitn(4, ' ');
+    let of = parts.next()?;
+    let by = match parts.next()? {
+        "w" => FoundBy::Words,
+        "l" => FoundBy::Likeness,
+        _ => return None,
+    };
+    let score = parts.next()?.parse().ok()?;
+    let (start_time, event_id) = parse_event(parts.next()?)?;
+    (of == mark(search)).then_some(FoundAt { by, score, start_time, event_id })
+}
+
+/// Tells searches apart.
+fn mark(search: &Search) -> String {
+    hex::encode(&Sha256::digest(search.text())[..8])
 }
 
 /// The token of the page after an order.
@@ -48,6 +82,12 @@ mod tests {
     fn a_token_survives_the_way_out_and_in() {
         let last = (OffsetDateTime::UNIX_EPOCH, "demo".parse().unwrap());
         assert_eq!(decode(&encode(&last)), Some(last));
+        let search = |query| Search::new(query, "", None, None);
+        let at = FoundAt { by: FoundBy::Likeness, score: 7, start_time: last.0, event_id: last.1 };
+        let token = encode_found(&at, &search("a"));
+        assert_eq!(decode_found(&token, &search("A ")), Some(at));
+        assert_eq!(decode_found(&token, &search("b")), None);
+        assert_eq!(decode_found("not a token", &search("a")), None);
         assert_eq!(decode("not a token"), None);
         assert_eq!(decode(""), None);
         assert_eq!(decode(&URL_SAFE_NO_PAD.encode("-377705116800000000000 a")), None);

@@ -11,6 +11,7 @@ mod expire_holds;
 mod give_back;
 mod journal_holds;
 mod measure_deliveries;
+mod preload;
 mod prune;
 mod publish_order_events;
 mod reconcile;
@@ -37,7 +38,7 @@ struct Job {
     run: fn(Arc<Flows>) -> BoxFuture<'static, Result<(), Error>>,
 }
 
-const TABLE: [Job; 12] = [
+const TABLE: [Job; 13] = [
     expire_holds::JOB,
     journal_holds::JOB,
     repeat_outbox::JOB,
@@ -48,6 +49,7 @@ const TABLE: [Job; 12] = [
     publish_order_events::JOB,
     deliver::JOB,
     measure_deliveries::JOB,
+    preload::JOB,
     prune::JOB,
     reconcile::JOB,
 ];

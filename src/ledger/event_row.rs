@@ -35,6 +35,8 @@ pub(super) use event_columns;
 
 /// How many [`own_columns`] there are.
 const OWN: usize = 20;
+/// The first column after [`event_columns`].
+pub(super) const AFTER_EVENT: usize = OWN + 2;
 /// The first column after [`event_columns`], revision and epoch.
 pub(super) const AFTER_STORED: usize = OWN + 4;
 

@@ -39,7 +39,8 @@ pub struct SizedEvent {
 /// What became of a new event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
-    New,
+    /// By this outbox row Redis hears of it.
+    New { outbox_id: i64 },
     /// It was there, made with the same content.
     Before,
 }
@@ -90,7 +91,8 @@ impl Ledger {
                 }
                 tx.query(CURSOR, &[&event_id]).await?;
                 insert_chart_in_tx(tx, &event.event_id, chart).await?;
-                Ok(Created::New)
+                let outbox_id = note_event_in_tx(tx, &event.event_id).await?;
+                Ok(Created::New { outbox_id })
             }
             .scope_boxed()
         })
@@ -189,6 +191,21 @@ impl Ledger {
         let page_size = i64::from(paging.page_size);
         let rows = self.query(SQL, &[&after_time, &after_id, &page_size]).await?;
         rows.iter().map(event_from_row).collect()
+    }
+
+    /// Events on sale that were made or changed within so long, the latest first, and their
+    /// revisions.
+    pub async fn lately_on_sale(
+        &self,
+        window: Duration,
+        most: i64,
+    ) -> Result<Vec<(EventId, u64)>, Error> {
+        const SQL: &str = "-- lately_on_sale
+            SELECT event_id, revision FROM events
+            WHERE state = 'ON_SALE' AND update_time > now() - $1 * interval '1 second'
+            ORDER BY update_time DESC LIMIT $2";
+        let rows = self.query(SQL, &[&window.as_secs_f64(), &most]).await?;
+        rows.iter().map(|row| Ok((parse(row.get(0))?, unsigned(row.get(1))?))).collect()
     }
 
     /// The events that the jobs look after: all that can still have holds, those

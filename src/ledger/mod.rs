@@ -24,6 +24,7 @@ mod outcomes;
 mod payments;
 mod refund_order;
 mod refunds;
+mod search;
 mod seats;
 mod server;
 mod session;

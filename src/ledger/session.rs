@@ -11,7 +11,7 @@ use tokio_postgres::{IsolationLevel, Row, types::ToSql};
 use super::{Error, Ledger, confirm, journal, server::Server};
 use crate::domain::EventId;
 use crate::limits::{
-    GROUP_LOCK_TIMEOUT, MAX_TRANSACTION_ATTEMPTS, POSTGRES_CONNECT_TIMEOUT,
+    GROUP_LOCK_TIMEOUT, MAX_TRANSACTION_ATTEMPTS, MIN_WORD_SIMILARITY, POSTGRES_CONNECT_TIMEOUT,
     POSTGRES_IDLE_IN_TRANSACTION_TIMEOUT, POSTGRES_LOCK_TIMEOUT, POSTGRES_STATEMENT_TIMEOUT,
     POSTGRES_WAIT_TIMEOUT, STATEMENTS_AT_ONCE,
 };
@@ -49,7 +49,8 @@ impl Ledger {
                 ("idle_in_transaction_session_timeout", POSTGRES_IDLE_IN_TRANSACTION_TIMEOUT),
             ];
             let options = server_side.map(|(name, span)| format!("-c {name}={}", span.as_millis()));
-            format!("{own} {}", options.join(" "))
+            let alike = format!("-c pg_trgm.word_similarity_threshold={MIN_WORD_SIMILARITY}");
+            format!("{own} {} {alike}", options.join(" "))
         };
         config
             .options(options(POSTGRES_LOCK_TIMEOUT))

@@ -129,6 +129,9 @@ async fn everything_works_over_tls_as_the_user_of_the_sample() {
     let postgres = stores.postgres().await;
     do_everything(&server, &holds, &postgres).await;
     let before = server.house().await;
+    // What one server has put into a cache, another takes from there.
+    let mut other = Server::start(&stores).await.catalog;
+    other.list_events(proto::ListEventsRequest::default()).await.unwrap();
 
     // All is gone, and built anew.
     let () = redis.ask(&["FLUSHALL"]).await.unwrap();

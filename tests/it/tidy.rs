@@ -63,7 +63,7 @@ const ROOMS: [(&str, &[&str]); 22] = [
     ),
     ("feed", &["domain", "holds"]),
     ("holds", &["batch", "domain", "mutants", "redis"]),
-    ("cache", &["domain", "redis", "telemetry"]),
+    ("cache", &["batch", "domain", "redis", "telemetry"]),
     ("presence", &["domain", "redis", "telemetry"]),
     ("queue", &["domain", "redis"]),
     ("redis", &["batch"]),
@@ -80,14 +80,15 @@ const ROOMS: [(&str, &[&str]); 22] = [
 const PLAIN: [&str; 6] = ["batch", "failpoint", "health", "mutants", "telemetry", "proto"];
 
 /// Crates that are at home in some rooms only.
-const HOMES: [(&str, &[&str]); 27] = [
+const HOMES: [(&str, &[&str]); 28] = [
     // Clients of the contract read what it says of errors.
     ("tonic", &["grpc", "load", "proto"]),
     ("tonic_types", &["grpc", "load"]),
     ("hdrhistogram", &["load"]),
     ("indicatif", &["load"]),
     ("plotters", &["load"]),
-    ("fastrand", &["flow", "load"]),
+    ("fastrand", &["cache", "flow", "load"]),
+    ("flate2", &["cache"]),
     ("axum", &["grpc", "http"]),
     ("http_body", &["grpc"]),
     ("hyper", &["grpc"]),
@@ -338,6 +339,8 @@ fn the_contract_promises_the_bounds_that_are_kept() {
         (&event, format!("1 to {} in the order", l::MAX_SEATS_PER_ROW)),
         (&event, format!("1 to {}. It can grow", l::MAX_AREA_CAPACITY)),
         (&catalog, format!("1 to {}; {} where not given", l::MAX_PAGE_SIZE, l::DEFAULT_PAGE_SIZE)),
+        (&catalog, format!("at most {} characters of which", l::MAX_QUERY_CHARS)),
+        (&catalog, format!("the first {} words", l::MAX_SEARCH_WORDS)),
         (&catalog, format!("1 to {} rows", l::MAX_ROWS)),
         (&catalog, format!("1 to {} areas", l::MAX_AREAS)),
         (&catalog, format!("1 to {} seats", l::MAX_SEATS_BLOCKED_AT_ONCE)),

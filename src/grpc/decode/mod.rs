@@ -11,7 +11,7 @@ mod presence;
 mod reservation;
 
 pub(super) use catalog::{
-    add_areas, add_seats, block_seats, get_event, list_events, unblock_seats,
+    add_areas, add_seats, block_seats, get_event, list_events, search_events, unblock_seats,
 };
 pub(super) use checkout::{cancel_order, create_order, get_order, list_orders, refund_order};
 pub(super) use event::{create_event, update_event};

@@ -7,6 +7,7 @@ pub mod http;
 pub mod mailbox;
 pub mod model;
 pub mod post;
+pub mod process;
 pub mod redis_fleet;
 mod stage;
 mod stores;
