@@ -317,8 +317,8 @@ async fn an_event_has_room_for_so_many() {
         end
         redis.call('HSET', KEYS[2], '', 0)";
     let mut redis = stage.stores.redis().await;
-    for first in (1..MAX_VIEWERS).step_by(10_000) {
-        let last = (first + 9_999).min(MAX_VIEWERS - 1);
+    for first in (1..MAX_VIEWERS).step_by(1_000) {
+        let last = (first + 999).min(MAX_VIEWERS - 1);
         let mut fill = redis::cmd("EVAL");
         fill.arg(in_a_minute).arg(2);
         fill.arg(format!("hf:{{{EVENT}}}:presence")).arg(format!("hf:{{{EVENT}}}:viewers"));
