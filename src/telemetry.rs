@@ -26,6 +26,9 @@ const JOB_RESTARTS: &str = "holdfast_job_scheduler_restarts_total";
 const STORE_UP: &str = "holdfast_store_up";
 const JOURNALED: &str = "holdfast_journaled_entries_total";
 const REPEATED: &str = "holdfast_outbox_repeated_total";
+const PICKS: &str = "holdfast_picks_total";
+const PICKS_REDONE: &str = "holdfast_picks_redone_total";
+const PICKS_REFUSED: &str = "holdfast_picks_refused_total";
 const REFUNDS: &str = "holdfast_refunds_open";
 const RECONCILED: &str = "holdfast_reconcile_events_total";
 const DELIVERIES: &str = "holdfast_deliveries_total";
@@ -101,6 +104,9 @@ fn describe() {
     describe_counter!(JOURNALED, "Log entries that this server journaled");
     describe_counter!(RECONCILED, "Events whose stores this server compared in the background");
     describe_counter!(DIFFERENCES, "Differences found by that, by kind; the log names each");
+    describe_counter!(PICKS, "Times that seats were looked for as the best available");
+    describe_counter!(PICKS_REDONE, "Picks that another server was faster with");
+    describe_counter!(PICKS_REFUSED, "Picks for which there were no such seats");
     describe_gauge!(REFUNDS, "Refunds that are not given back yet, by state");
     describe_counter!(DELIVERIES, "Tries of deliveries, by target and result");
     describe_gauge!(DELIVERIES_DUE, "Deliveries of all servers that are not made yet, by target");
@@ -134,6 +140,21 @@ pub fn reconcile_difference(kind: &'static str) {
 /// What is noted of a method's calls with one code. Found by both, for a name of
 /// a metric and its labels costs more to look up than to count.
 type Calls = HashMap<&'static str, HashMap<String, (Counter, Histogram)>>;
+
+/// Notes that seats are looked for as the best available.
+pub fn pick() {
+    counter!(PICKS).increment(1);
+}
+
+/// Notes a pick that another server was faster with.
+pub fn pick_redone() {
+    counter!(PICKS_REDONE).increment(1);
+}
+
+/// Notes that there were no such seats.
+pub fn pick_refused() {
+    counter!(PICKS_REFUSED).increment(1);
+}
 
 /// Notes a finished call. `method` is one that exists.
 pub fn call(method: &str, code: &'static str, took: Duration) {

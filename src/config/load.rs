@@ -95,6 +95,9 @@ pub struct HoldLoad {
     #[arg(long, default_value_t = 1,
           value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_UNITS_PER_HOLD)))]
     pub seats: u32,
+    /// The server finds the seats: the best that are free, together.
+    #[arg(long)]
+    pub best: bool,
     /// Calls under way at a time; with --rate, at most.
     #[arg(long, default_value_t = 64,
           value_parser = clap::value_parser!(u32).range(1..=MAX_LOAD_IN_FLIGHT))]

@@ -5,7 +5,10 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use super::{AreaId, AreaIndex, EventId, HoldId, HolderId, OrderId, SeatId, SeatIndex};
+use super::{
+    AreaId, AreaIndex, BestAvailable, EventId, HoldId, HolderId, OrderId, PriceCategoryId, SeatId,
+    SeatIndex, SectionId,
+};
 
 /// What a hold is at. The letter is its code in Redis.
 ///
@@ -211,5 +214,24 @@ impl Items {
 pub fn fingerprint(holder_id: &HolderId, items: &Items, ttl_ms: Option<u64>) -> String {
     let mut digest = Sha256::new();
     digest.update(format!("{holder_id} {ttl_ms:?} {:?} {:?}", items.seats, items.areas));
+    hex::encode(&digest.finalize()[..8])
+}
+
+/// As [`fingerprint`], of a Hold that asks for the best available: of what is asked for,
+/// not of what is found.
+pub fn fingerprint_of_best(
+    holder_id: &HolderId,
+    asked: &BestAvailable,
+    areas: &[AreaUnits],
+    ttl_ms: Option<u64>,
+) -> String {
+    let BestAvailable { quantity, section_id, price_category_id, allow_split } = asked;
+    let (section, category) = (
+        section_id.as_ref().map_or("", SectionId::as_str),
+        price_category_id.as_ref().map_or("", PriceCategoryId::as_str),
+    );
+    let best = format!("best {quantity} {section} {category} {allow_split}");
+    let mut digest = Sha256::new();
+    digest.update(format!("{holder_id} {ttl_ms:?} {best} {areas:?}"));
     hex::encode(&digest.finalize()[..8])
 }

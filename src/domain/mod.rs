@@ -21,13 +21,14 @@ mod refusal;
 mod search;
 mod seat;
 
-pub use best_available::BestAvailable;
+pub use best_available::{BestAvailable, FreeSeats};
 pub use chart::{Area, AreaIndex, Chart, ChartDraft, PriceCategory, Row, Seat, SeatIndex, Section};
 pub use event::{
     Event, EventChange, EventState, HoldDurability, LatePayment, OrphanPolicy, Paging, WaitingRoom,
 };
 pub use hold::{
-    AreaHolding, AreaUnits, Ended, Hold, HoldRecord, HoldState, Items, Outcome, Unsold, fingerprint,
+    AreaHolding, AreaUnits, Ended, Hold, HoldRecord, HoldState, Items, Outcome, Unsold,
+    fingerprint, fingerprint_of_best,
 };
 pub use ids::{
     AreaId, ChannelKey, EventId, HoldId, HolderId, IdError, OrderId, PaymentId, PaymentReference,

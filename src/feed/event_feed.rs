@@ -174,7 +174,18 @@ impl EventFeed {
         Changes::Entries(changes.cloned().collect())
     }
 
-    fn map(&self) -> Option<Arc<SeatMap>> {
+    /// What has changed is wanted at once, not at the next tick.
+    pub fn hurry(&self) {
+        self.hurry.notify_one();
+    }
+
+    /// Where the map is; the default before there is one.
+    pub fn position(&self) -> Position {
+        *self.head.borrow()
+    }
+
+    /// The map as it is; who keeps it makes the feed copy it.
+    pub fn map(&self) -> Option<Arc<SeatMap>> {
         self.state.read().unwrap_or_else(PoisonError::into_inner).map.clone()
     }
 

@@ -7,6 +7,7 @@ use crate::{
     domain::{
         AreaId, BestAvailable, EventId, EventState, Hold, HoldId, HoldRecord, HoldState, HolderId,
         Items, OrphanPolicy, Refusal, SeatId, SeatIndex, Shortage, UnitLimit, beside, fingerprint,
+        fingerprint_of_best,
     },
     failpoint::failpoint,
     holds::{HoldArgs, HoldReply},
@@ -58,13 +59,16 @@ impl Flows {
             //    holder was let in, and has the keys. The script says so where the copy
             //    is too old.
             self.may_hold(&event, &request, &items).await?;
-            let units = items.units();
-            let args = args(&event, &request, items);
             // 3. One script checks everything, takes everything and writes the log.
-            let (event, reply) = self
-                .on_event(event_id, |epoch| self.holds.hold(event_id, epoch, args.clone()))
-                .await
-                .map_err(|error| error.after(attempt))?;
+            //    Seats that are to be found are picked just before.
+            let (units, asked) = match &request.best_available {
+                None => (items.units(), self.ask_for(&event, &request, items).await),
+                Some(best) => {
+                    let units = items.units() + best.quantity;
+                    (units, Box::pin(self.hold_best(event, &request, best, items.areas)).await)
+                }
+            };
+            let (event, reply) = asked.map_err(|error| error.after(attempt))?;
             let (record, stranded) = match reply {
                 HoldReply::Held(record) => (record, Vec::new()),
                 HoldReply::Stranding((record, seats)) => (record, seats),
@@ -96,6 +100,17 @@ impl Flows {
         Err(trouble.unwrap_or_else(Error::unsettled))
     }
 
+    /// Asks the script for these items.
+    pub(super) async fn ask_for(
+        self: &Arc<Self>,
+        event: &LoadedEvent,
+        request: &HoldRequest,
+        items: Items,
+    ) -> Result<(Arc<LoadedEvent>, HoldReply), Error> {
+        let (event_id, args) = (&event.event_id, args(event, request, items));
+        self.on_event(event_id, |epoch| self.holds.hold(event_id, epoch, args.clone())).await
+    }
+
     /// Whether the holder may take these items, as far as the event's copy tells. Who
     /// asks again for what he has is told so, whatever has changed since.
     async fn may_hold(
@@ -124,7 +139,10 @@ impl Flows {
         Ok(!look.await?.1.is_empty())
     }
 
-    async fn end_backlog(self: &Arc<Self>, event: &Arc<LoadedEvent>) -> Result<(), Error> {
+    pub(super) async fn end_backlog(
+        self: &Arc<Self>,
+        event: &Arc<LoadedEvent>,
+    ) -> Result<(), Error> {
         let (flows, event) = (self.clone(), event.clone());
         let expire = async move { flows.expire_holds(&event.event_id, event.epoch).await };
         self.carry_through(expire).await.map(drop)
@@ -153,15 +171,20 @@ impl Flows {
 
 /// What the script is asked for.
 fn args(event: &LoadedEvent, request: &HoldRequest, items: Items) -> HoldArgs {
-    let policy = match request.is_entitled {
+    // What the server picks leaves a single seat alone only where it must.
+    let policy = match request.is_entitled || request.best_available.is_some() {
         true => OrphanPolicy::Off,
         false => event.rules.orphan_policy,
     };
+    let HoldRequest { holder_id, ttl_ms, .. } = request;
     HoldArgs {
         hold_id: request.hold_id,
-        holder: request.holder_id.clone(),
-        fingerprint: fingerprint(&request.holder_id, &items, request.ttl_ms),
-        ttl_ms: request.ttl_ms,
+        holder: holder_id.clone(),
+        fingerprint: match &request.best_available {
+            None => fingerprint(holder_id, &items, *ttl_ms),
+            Some(asked) => fingerprint_of_best(holder_id, asked, &items.areas, *ttl_ms),
+        },
+        ttl_ms: *ttl_ms,
         beside: match policy {
             OrphanPolicy::Off => Vec::new(),
             OrphanPolicy::Warn | OrphanPolicy::Refuse => beside(&event.chart, &items.seats),

@@ -11,6 +11,7 @@ mod ask_providers;
 mod audit;
 mod audit_stream;
 mod block_seats;
+mod board;
 mod cancel_order;
 mod cancel_stale_orders;
 mod channels;
@@ -40,6 +41,7 @@ mod loading;
 mod manage_webhooks;
 mod order_event_tail;
 mod pay_order;
+mod pick;
 mod preload;
 mod presence;
 mod probe;
@@ -113,6 +115,8 @@ pub struct Flows {
     encoders: Encoders,
     /// What this server knows of the events that it works on.
     events: event::Events,
+    /// What it knows of the free seats of those in which seats were found.
+    boards: board::Boards,
     preloaded: preload::Preloaded,
     loading: Loading,
     /// Outbox rows whose work is done, to be marked together.
@@ -160,6 +164,7 @@ impl Flows {
             couriers,
             encoders,
             events: event::cache(),
+            boards: board::boards(),
             preloaded: preload::preloaded(),
             loading: Loading::new(),
             finished: Mutex::default(),

@@ -7,6 +7,8 @@ impl Flows {
     /// Trims the logs to what is not journaled yet or may be resumed from, and
     /// forgets holds and outbox rows that ended long ago.
     pub async fn prune(&self) -> Result<(), Error> {
+        // Boards that nobody used keep their feeds.
+        self.boards.run_pending_tasks().await;
         let mut done = Vec::new();
         for event in self.ledger.active_events().await? {
             done.push(self.prune_event(&event).await);

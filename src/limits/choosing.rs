@@ -23,6 +23,10 @@ pub const DEFAULT_OFFER_TTL: Duration = Duration::from_secs(900);
 pub const MAX_CHANNELS_NAMED: usize = 10;
 /// Characters of a token of the waiting room.
 pub const MAX_QUEUE_TOKEN_CHARS: usize = 256;
+/// How often seats are picked for one Hold, where other servers are faster each time.
+pub const MAX_PICKS: usize = 16;
+/// Seats of all events in which one server finds the best available, some 40 bytes each.
+pub const MAX_BOARD_SEATS: u64 = 2_000_000;
 
 // Presence.
 

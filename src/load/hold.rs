@@ -1,7 +1,7 @@
 //! `load hold`: nothing but Holds, each of other seats.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     num::NonZeroU32,
     ops::Range,
     sync::{
@@ -24,6 +24,7 @@ use super::{
 use crate::{
     config::{HoldLoad, LoadCommon},
     limits::RETRY_DELAY,
+    proto::{BestAvailable, Hold},
 };
 
 /// Where neither calls nor seconds are given.
@@ -79,6 +80,28 @@ impl Blocks {
     }
 }
 
+/// The seats of all houses by name: which of them the server found.
+#[derive(Debug)]
+struct Found(Vec<HashMap<String, u32>>);
+
+impl Found {
+    fn new(houses: &[House]) -> Self {
+        let numbers = |house: &House| house.seats.iter().cloned().zip(0..).collect();
+        Self(houses.iter().map(numbers).collect())
+    }
+
+    /// The seats of a hold, which stand beside each other. What stands otherwise is none,
+    /// and the check says so.
+    fn range(&self, house: u32, hold: Option<&Hold>) -> Range<u32> {
+        let seats = hold.map_or(&[][..], |hold| &hold.seat_ids[..]);
+        let numbers = &self.0[house as usize];
+        let first = seats.first().and_then(|seat| numbers.get(seat)).copied().unwrap_or_default();
+        let together = seats.iter().zip(first..).all(|(seat, n)| numbers.get(seat) == Some(&n));
+        let count = u32::try_from(seats.len()).unwrap_or_default();
+        if together { first..first + count } else { 0..0 }
+    }
+}
+
 /// Plays it.
 ///
 /// # Errors
@@ -100,6 +123,7 @@ pub async fn play(run: &Arc<Run>, load: &HoldLoad) -> anyhow::Result<Played> {
     run.start(load.calls, seconds, load.rate.map(NonZeroU32::get));
     let begun = Instant::now();
     let ttl_ms = load.ttl_ms.map_or(0, NonZeroU32::get);
+    let found = load.best.then(|| Arc::new(Found::new(&run.houses)));
     let workers = (0..load.in_flight).map(|n| {
         let worker = Worker {
             run: run.clone(),
@@ -107,6 +131,8 @@ pub async fn play(run: &Arc<Run>, load: &HoldLoad) -> anyhow::Result<Played> {
             client: run.clients.of(n as usize),
             n,
             ttl_ms,
+            seats: load.seats,
+            found: found.clone(),
             held: VecDeque::new(),
             ended: Vec::new(),
             releases: 0,
@@ -122,6 +148,7 @@ pub async fn play(run: &Arc<Run>, load: &HoldLoad) -> anyhow::Result<Played> {
     let mut played = Played::new("hold", begun.elapsed());
     played.tell("events", run.houses.len());
     played.tell("seats_per_hold", load.seats);
+    played.tell("best_available", load.best.then_some(true));
     played.tell("in_flight", load.in_flight);
     played.tell("rate_asked", load.rate.map(NonZeroU32::get));
     played.tell("releases", releases);
@@ -135,6 +162,10 @@ struct Worker {
     client: Reservations,
     n: u32,
     ttl_ms: u32,
+    /// Of each hold.
+    seats: u32,
+    /// Where the server finds the seats.
+    found: Option<Arc<Found>>,
     /// The oldest first.
     held: VecDeque<Taken>,
     /// Kept for the check alone.
@@ -147,15 +178,24 @@ impl Worker {
         while self.run.turns().claim() {
             let Some((house, seats)) = self.seats().await else { break };
             let Some(turn) = self.run.turns().due().await else { break };
-            let mut taken = Taken::new(house, self.n, seats);
+            // What is found is not known before.
+            let named = if self.found.is_some() { 0..0 } else { seats };
+            let mut taken = Taken::new(house, self.n, named);
             let ttl = (self.ttl_ms > 0).then(|| prost_types::Duration {
                 seconds: i64::from(self.ttl_ms / 1_000),
                 nanos: i32::try_from(self.ttl_ms % 1_000).unwrap_or(0) * 1_000_000,
             });
-            let request = taken.hold_request(&self.run.name, &self.run.houses, ttl);
+            let mut request = taken.hold_request(&self.run.name, &self.run.houses, ttl);
+            if self.found.is_some() {
+                let quantity = i32::try_from(self.seats).unwrap_or(i32::MAX);
+                request.best_available = Some(BestAvailable { quantity, ..Default::default() });
+            }
             let answer = self.client.hold(request).await;
             let answer = self.run.meter.note(self.n as usize, turn.begins.elapsed(), answer);
             let failed = matches!(answer, Err(No::Failed(_)));
+            if let (Some(found), Ok(answer)) = (&self.found, &answer) {
+                taken.seats = found.range(house, answer.hold.as_ref());
+            }
             if taken.held(&answer) {
                 self.held.push_back(taken);
             }

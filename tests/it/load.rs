@@ -92,6 +92,20 @@ async fn holds_of_own_events_are_measured_drawn_and_given_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn seats_that_the_server_finds_are_checked_as_others_are() {
+    let stage = Stage::empty().await;
+    let args = "hold --best --seats 2 --calls 100 --in-flight 16 --house 220";
+    let told = load(&stage.server, args).await;
+    assert_eq!([&told["ok"], &told["best_available"]], [&json!(100), &json!(true)]);
+    // A house that is too small: the oldest go.
+    let args = "hold --best --seats 2 --calls 100 --in-flight 4 --house 40";
+    let told = load(&stage.server, args).await;
+    assert!(told["releases"].as_u64().unwrap() > 50, "{told}");
+    let event = own_events(&stage.server).await.remove(0);
+    assert_eq!(event.state(), EventState::Closed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn holds_of_an_event_that_is_there() {
     let stage = Stage::new().await;
     let server = &stage.server;

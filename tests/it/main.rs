@@ -20,6 +20,7 @@ mod audit;
 mod audit_in_pieces;
 mod audit_money;
 mod bad_requests;
+mod best_available;
 mod block_seats;
 mod cancel_order;
 mod cancel_stale_orders;
