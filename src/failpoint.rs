@@ -24,7 +24,7 @@ mod armed {
     };
 
     /// Every place there is.
-    const NAMES: [&str; 34] = [
+    const NAMES: [&str; 38] = [
         "hold:asked",
         "hold:held",
         "hold:journaled",
@@ -48,6 +48,10 @@ mod armed {
         "load:journaled",
         "load:begun",
         "load:loaded",
+        "channels:written",
+        "share:noted",
+        "share:withdrawn",
+        "share:moved",
         "order:extended",
         "order:made",
         "cancel:released",

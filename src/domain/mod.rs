@@ -6,6 +6,7 @@
 
 pub mod audit;
 mod best_available;
+mod channel;
 mod chart;
 mod event;
 mod hold;
@@ -22,6 +23,7 @@ mod search;
 mod seat;
 
 pub use best_available::{BestAvailable, FreeSeats};
+pub use channel::{Allocation, ChannelAction, ChannelActionKind, PastAction, ShareRequest};
 pub use chart::{Area, AreaIndex, Chart, ChartDraft, PriceCategory, Row, Seat, SeatIndex, Section};
 pub use event::{
     Event, EventChange, EventState, HoldDurability, LatePayment, OrphanPolicy, Paging, WaitingRoom,

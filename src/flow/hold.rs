@@ -58,7 +58,9 @@ impl Flows {
             // 2. What this server can tell by its own copy of the event: whether the
             //    holder was let in, and has the keys. The script says so where the copy
             //    is too old.
-            self.may_hold(&event, &request, &items).await?;
+            if !self.may_hold(&event, &request, &items).await? {
+                continue;
+            }
             // 3. One script checks everything, takes everything and writes the log.
             //    Seats that are to be found are picked just before.
             let (units, asked) = match &request.best_available {
@@ -111,24 +113,32 @@ impl Flows {
         self.on_event(event_id, |epoch| self.holds.hold(event_id, epoch, args.clone())).await
     }
 
-    /// Whether the holder may take these items, as far as the event's copy tells. Who
-    /// asks again for what he has is told so, whatever has changed since.
+    /// Whether the holder may take these items, as far as the event's copy tells; false
+    /// where it was too old to tell. Who asks again for what he has is told so, whatever
+    /// has changed since.
     async fn may_hold(
         self: &Arc<Self>,
         event: &LoadedEvent,
         request: &HoldRequest,
         items: &Items,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         if request.is_entitled {
-            return Ok(());
+            return Ok(true);
         }
         let may = self
             .check_admission(event, &request.holder_id, &request.admission_token)
             .and_then(|()| check_channels(&event.chart, items, &request.keys));
         match may {
-            Err(_) if Box::pin(self.was_made(request)).await? => Ok(()),
-            Err(refusal) => Err(refusal.into()),
-            Ok(()) => Ok(()),
+            Err(refusal) if !Box::pin(self.was_made(request)).await? => {
+                match self.event_anew(&request.event_id).await?.revision > event.revision {
+                    true => Ok(false),
+                    false => Err(refusal.into()),
+                }
+            }
+            _ => {
+                self.note_override(event, request.hold_id, items, &request.keys).await?;
+                Ok(true)
+            }
         }
     }
 

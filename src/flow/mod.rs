@@ -7,6 +7,8 @@
 mod add_areas;
 mod add_seats;
 mod admission;
+mod allocate_area;
+mod allocate_seats;
 mod ask_providers;
 mod audit;
 mod audit_stream;
@@ -35,6 +37,7 @@ mod give_back;
 mod hold;
 mod journal_first;
 mod journal_holds;
+mod list_allocations;
 mod list_events;
 mod load_event;
 mod loading;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::{Error, Flows};
 use crate::{
     domain::{Event, EventChange, EventId},
-    holds::{Configuration, Rules},
+    holds::{Configuration, ConfigureReply, Rules},
+    limits::MAX_EPOCH_ATTEMPTS,
 };
 
 impl Flows {
@@ -38,17 +39,28 @@ impl Flows {
     /// Brings Redis, and the caches in it, up to the event's revision, whichever is the
     /// latest.
     pub(super) async fn configure_event(self: &Arc<Self>, event_id: &EventId) -> Result<(), Error> {
-        self.event_anew(event_id).await?;
-        let sized = self.ledger.find_sized_event(event_id).await?;
-        let sized = sized.ok_or_else(|| Error::internal("an event has gone"))?;
-        let configuration = Configuration {
-            rules: Rules::new(&sized.stored.event, sized.stored.revision),
-            seat_count: sized.seat_count,
-            capacities: sized.capacities,
-        };
-        self.on_event(event_id, |epoch| self.holds.configure(event_id, epoch, &configuration))
-            .await?;
-        // Last: whoever reads anew by then finds what Redis has.
-        self.tell_caches(event_id).await
+        for _ in 0..MAX_EPOCH_ATTEMPTS {
+            self.event_anew(event_id).await?;
+            let sized = self.ledger.find_sized_event(event_id).await?;
+            let sized = sized.ok_or_else(|| Error::internal("an event has gone"))?;
+            let revision = sized.stored.revision;
+            let configuration = Configuration {
+                rules: Rules::new(&sized.stored.event, revision),
+                seat_count: sized.seat_count,
+                capacities: sized.capacities,
+            };
+            let configure = |epoch| self.holds.configure(event_id, epoch, &configuration);
+            match self.on_event(event_id, configure).await?.1 {
+                // Last: whoever reads anew by then finds what Redis has.
+                ConfigureReply::Changed | ConfigureReply::Kept => {
+                    return self.tell_caches(event_id).await;
+                }
+                // Units were withdrawn for a share that was never made. Whoever may still
+                // be about to make it cannot, once the revision has passed; so they are
+                // given back with the next one.
+                ConfigureReply::Short => self.ledger.pass_revision(event_id, revision).await?,
+            }
+        }
+        Err(Error::unsettled())
     }
 }

@@ -1,8 +1,10 @@
 //! From what a flow answers to the messages of the contract.
 
+mod channel;
 mod checkout;
 mod order_events;
 
+pub use channel::*;
 pub use checkout::*;
 pub use order_events::*;
 

@@ -1,6 +1,7 @@
 //! Room 1, the door: decode, call one flow, encode.
 
 mod catalog;
+mod channel;
 mod checkout;
 pub mod codec;
 mod cork;
@@ -36,6 +37,7 @@ use crate::{
     limits::{MAX_CATALOG_REQUEST_BYTES, MAX_RESERVATION_REQUEST_BYTES},
     proto::{
         FILE_DESCRIPTOR_SET, catalog_service_server::CatalogServiceServer,
+        channel_service_server::ChannelServiceServer,
         checkout_service_server::CheckoutServiceServer,
         order_event_service_server::OrderEventServiceServer,
         presence_service_server::PresenceServiceServer,
@@ -43,6 +45,7 @@ use crate::{
     },
 };
 use catalog::Catalog;
+use channel::Channels;
 use checkout::Checkout;
 use door::Door;
 use layers::Around;
@@ -88,6 +91,11 @@ fn routes(
         )
         .add_service(
             PresenceServiceServer::new(Presences { flows: flows.clone() })
+                .accept_compressed(CompressionEncoding::Gzip)
+                .max_decoding_message_size(MAX_RESERVATION_REQUEST_BYTES),
+        )
+        .add_service(
+            ChannelServiceServer::new(Channels { flows: flows.clone() })
                 .accept_compressed(CompressionEncoding::Gzip)
                 .max_decoding_message_size(MAX_RESERVATION_REQUEST_BYTES),
         )

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_tuple::Serialize_tuple;
 
 use super::{
@@ -57,6 +57,17 @@ pub struct Configuration {
     pub capacities: Vec<u32>,
 }
 
+/// What `configure.lua` answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum ConfigureReply {
+    Changed,
+    /// Redis was there already, or is further.
+    Kept,
+    /// Redis was there already, and has an area with fewer units than it should: they
+    /// were withdrawn, for what has not come to its end.
+    Short,
+}
+
 #[derive(Serialize)]
 struct Request<'a> {
     epoch: Epoch,
@@ -66,13 +77,13 @@ struct Request<'a> {
 }
 
 impl Holds {
-    /// Brings an event up to a revision; answers whether it was behind.
+    /// Brings an event up to a revision.
     pub async fn configure(
         &self,
         event_id: &EventId,
         epoch: Epoch,
         configuration: &Configuration,
-    ) -> Result<Reply<bool>, Error> {
+    ) -> Result<Reply<ConfigureReply>, Error> {
         let Configuration { rules, seat_count, capacities } = configuration;
         let request = Request { epoch, rules, seat_count: *seat_count, areas: capacities };
         self.run(&CONFIGURE, event_id, &request).await

@@ -26,9 +26,10 @@ mod seal;
 mod snapshot;
 mod survey;
 mod undo_hold;
+mod withdraw_units;
 
 pub use block_seats::BlockReply;
-pub use configure::{Configuration, Rules};
+pub use configure::{Configuration, ConfigureReply, Rules};
 pub use confirm::ConfirmReply;
 pub use due_holds::DueHolds;
 pub use extend_hold::ExtendReply;
@@ -40,6 +41,7 @@ pub use return_places::{ReturnArgs, ReturnReply};
 pub use script::Reply;
 pub use snapshot::Snapshot;
 pub use survey::{Step, Survey};
+pub use withdraw_units::{WithdrawArgs, WithdrawReply};
 
 use std::sync::Arc;
 

@@ -24,6 +24,16 @@ pub enum Growth {
     Grown { outbox_id: i64 },
 }
 
+impl Growth {
+    /// The outbox row by which Redis hears of it.
+    pub fn outbox_id(self) -> Option<i64> {
+        match self {
+            Self::Unchanged => None,
+            Self::Grown { outbox_id } => Some(outbox_id),
+        }
+    }
+}
+
 impl Ledger {
     /// Adds seats to a section, which is made where it is missing.
     ///
@@ -76,35 +86,44 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Refusal::EventNotFound`], [`Refusal::AreaIdReused`] where an area has
-    /// another name or price category, or a larger capacity,
-    /// [`Refusal::InvalidField`] beyond [`MAX_AREAS`].
+    /// another name or price category, or a larger capacity, or is a share with
+    /// another capacity; [`Refusal::InvalidField`] beyond [`MAX_AREAS`].
     pub async fn add_areas(&self, event_id: &EventId, areas: &[Area]) -> Result<Growth, Error> {
+        // An area is as large as it and its shares are together.
         const KNOWN: &str = "-- add_areas: known
-            SELECT area_id, capacity, price_category_id, name FROM areas WHERE event_id = $1";
+            SELECT area_id, (capacity + coalesce((SELECT sum(capacity) FROM areas s
+                    WHERE s.event_id = a.event_id AND s.share_of = a.area_id), 0))::int,
+                price_category_id, name, share_of IS NOT NULL
+            FROM areas a WHERE event_id = $1";
         const RAISE: &str = "-- add_areas: raise
-            UPDATE areas SET capacity = $3 WHERE event_id = $1 AND area_id = $2";
+            UPDATE areas SET capacity = capacity + $3 WHERE event_id = $1 AND area_id = $2";
         self.run_tx(|tx| {
             async move {
                 lock_chart_in_tx(tx, event_id).await?;
                 let id = event_id.as_str();
-                let known: HashMap<String, (u32, String, String)> = tx
+                let known: HashMap<String, (u32, String, String, bool)> = tx
                     .query(KNOWN, &[&id])
                     .await?
                     .iter()
-                    .map(|row| (row.get(0), (to_u32(row.get(1)), row.get(2), row.get(3))))
+                    .map(|row| {
+                        (row.get(0), (to_u32(row.get(1)), row.get(2), row.get(3), row.get(4)))
+                    })
                     .collect();
                 let (mut added, mut raised, mut reused) = (Vec::new(), Vec::new(), Vec::new());
                 for area in areas {
                     match known.get(area.area_id.as_str()) {
                         None => added.push(area.clone()),
-                        Some((capacity, category, name))
+                        Some((capacity, category, name, is_share))
                             if category != area.price_category_id.as_str()
                                 || (*name != area.name && area.name != area.area_id.as_str())
-                                || *capacity > area.capacity =>
+                                || *capacity > area.capacity
+                                || (*is_share && *capacity != area.capacity) =>
                         {
                             reused.push(area.area_id.clone());
                         }
-                        Some((capacity, ..)) if *capacity < area.capacity => raised.push(area),
+                        Some((capacity, ..)) if *capacity < area.capacity => {
+                            raised.push((area, area.capacity - capacity));
+                        }
                         Some(_) => {}
                     }
                 }
@@ -119,9 +138,8 @@ impl Ledger {
                     return Err(Refusal::field("areas", why).into());
                 }
                 insert_areas_in_tx(tx, event_id, known.len(), &added).await?;
-                for area in raised {
-                    let capacity = to_i32(area.capacity);
-                    tx.query(RAISE, &[&id, &area.area_id.as_str(), &capacity]).await?;
+                for (area, by) in raised {
+                    tx.query(RAISE, &[&id, &area.area_id.as_str(), &to_i32(by)]).await?;
                 }
                 note_growth_in_tx(tx, event_id).await
             }
@@ -132,7 +150,7 @@ impl Ledger {
 }
 
 /// One caller at a time gives out an event's numbers.
-async fn lock_chart_in_tx(tx: &Tx<'_>, event_id: &EventId) -> Result<(), Error> {
+pub(super) async fn lock_chart_in_tx(tx: &Tx<'_>, event_id: &EventId) -> Result<(), Error> {
     const SQL: &str = "-- lock_chart
         SELECT FROM events WHERE event_id = $1 FOR NO KEY UPDATE";
     match tx.query_opt(SQL, &[&event_id.as_str()]).await? {
@@ -242,7 +260,7 @@ async fn check_section_in_tx(
     Ok(())
 }
 
-async fn note_growth_in_tx(tx: &Tx<'_>, event_id: &EventId) -> Result<Growth, Error> {
+pub(super) async fn note_growth_in_tx(tx: &Tx<'_>, event_id: &EventId) -> Result<Growth, Error> {
     const SQL: &str = "-- note_growth
         UPDATE events SET revision = revision + 1, update_time = now() WHERE event_id = $1";
     tx.query(SQL, &[&event_id.as_str()]).await?;

@@ -5,6 +5,7 @@
 //! The first line of every statement names its function.
 
 mod audit;
+mod channels;
 mod charts;
 mod checkout;
 mod columns;
@@ -28,6 +29,7 @@ mod search;
 mod seats;
 mod server;
 mod session;
+mod shares;
 mod webhooks;
 
 pub use checkout::{NewOrder, OrderLine, StaleOrder};
@@ -45,6 +47,7 @@ pub use payments::Unsellable;
 pub use refund_order::Refunded;
 pub use refunds::{ClaimedRefund, Returned};
 pub use session::{RebuildLock, Settings};
+pub use shares::{SharePlan, UnitMove};
 pub use webhooks::{NewWebhook, Replayed};
 
 use std::sync::Arc;

@@ -27,6 +27,12 @@ pub const MAX_QUEUE_TOKEN_CHARS: usize = 256;
 pub const MAX_PICKS: usize = 16;
 /// Seats of all events in which one server finds the best available, some 40 bytes each.
 pub const MAX_BOARD_SEATS: u64 = 2_000_000;
+/// Seats that one call keeps for a channel, or frees.
+pub const MAX_SEATS_ALLOCATED_AT_ONCE: usize = 2_000;
+/// Seats that the record of an action about channels names.
+pub const MAX_SEATS_OF_AN_ACTION: usize = 100;
+/// Actions of one page.
+pub const MAX_CHANNEL_ACTIONS_PAGE: u32 = 200;
 
 // Presence.
 

@@ -2,6 +2,7 @@
 //! first; the bounds are those that `proto/` promises.
 
 mod catalog;
+mod channel;
 mod chart;
 mod checkout;
 mod event;
@@ -12,6 +13,9 @@ mod reservation;
 
 pub(super) use catalog::{
     add_areas, add_seats, block_seats, get_event, list_events, search_events, unblock_seats,
+};
+pub(super) use channel::{
+    allocate_area, allocate_seats, free_allocation, list_allocations, list_channel_actions,
 };
 pub(super) use checkout::{cancel_order, create_order, get_order, list_orders, refund_order};
 pub(super) use event::{create_event, update_event};

@@ -6,14 +6,23 @@
 --         max_units_per_hold, max_units_per_holder, journaled,
 --         max_expired_holds, cool_down_ms}; seat_count; areas: the
 --         capacity of each.
--- Output: whether anything changed.
+-- Output: Changed; Kept: this revision is in force, or a later one; or Short: it is,
+--         but units of an area are withdrawn, for a later one.
 -- Events: new seats are available, areas have grown.
 
 local refused = fenced_off()
 if refused then return refused end
 
 local meta = redis.call('HMGET', META, 'revision', 'seat_count')
-if tonumber(meta[1]) >= request.rules[1] then return done(false) end
+local function is_short()
+  for i, capacity in ipairs(request.areas) do
+    local has = tonumber(redis.call('HGET', AREAS, 'c' .. i - 1)) or 0
+    if has < capacity then return true end
+  end
+end
+local revision = tonumber(meta[1])
+if revision == request.rules[1] and is_short() then return done('Short') end
+if revision >= request.rules[1] then return done('Kept') end
 
 redis.call('HSET', META, 'revision', request.rules[1], 'state', request.rules[2],
   'hold_ttl_ms', request.rules[3], 'max_hold_ms', request.rules[4],
@@ -31,4 +40,4 @@ for i, capacity in ipairs(request.areas) do
   take_area(area, before - capacity)
 end
 log_change()
-return done(true)
+return done('Changed')
