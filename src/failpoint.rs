@@ -24,11 +24,12 @@ mod armed {
     };
 
     /// Every place there is.
-    const NAMES: [&str; 38] = [
+    const NAMES: [&str; 39] = [
         "hold:asked",
         "hold:held",
         "hold:journaled",
         "hold:undone",
+        "change:changed",
         "extend:extended",
         "release:reduced",
         "release:asked",

@@ -120,7 +120,8 @@ pub struct HoldRecord {
     pub ended_ms: i64,
     pub seats: Vec<SeatIndex>,
     pub areas: Vec<AreaHolding>,
-    /// Once it is confirmed.
+    /// The order that sold it, or, before, the one that was made of it, or is being made:
+    /// then it stays as it is.
     #[serde(with = "absent_as_empty")]
     pub order_id: Option<OrderId>,
     /// The entry of this epoch's log that made or changed it last; 0 where it
@@ -159,7 +160,7 @@ impl HoldRecord {
 pub struct AreaHolding {
     pub area: AreaIndex,
     pub quantity: u32,
-    /// When the hold was made; partial releases count from here.
+    /// When the hold was made, or changed last; partial releases count from here.
     pub at_first: u32,
 }
 

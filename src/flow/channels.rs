@@ -2,7 +2,8 @@
 
 use super::{Error, Flows, event::LoadedEvent};
 use crate::domain::{
-    AreaId, ChannelAction, ChannelActionKind, ChannelKey, Chart, HoldId, Items, Refusal, SeatId,
+    AreaId, AreaIndex, ChannelAction, ChannelActionKind, ChannelKey, Chart, HoldId, Items, Refusal,
+    SeatId, SeatIndex,
 };
 
 /// Which of the seats and areas that are kept for channels a caller may take.
@@ -33,27 +34,49 @@ pub(super) fn check_channels(
     if keys.overridden.is_some() {
         return Ok(());
     }
-    let (seats, areas) = kept_for_others(chart, items, &keys.channels);
-    match seats.is_empty() && areas.is_empty() {
+    let kept = kept_for_others(chart, items, &keys.channels);
+    match kept.is_empty() {
         true => Ok(()),
-        false => Err(Refusal::ChannelRequired { seats, areas }),
+        false => Err(kept.required(chart)),
+    }
+}
+
+/// Places that are kept for others than who asks.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    pub seats: Vec<SeatIndex>,
+    pub areas: Vec<AreaIndex>,
+}
+
+impl Kept {
+    pub fn is_empty(&self) -> bool {
+        self.seats.is_empty() && self.areas.is_empty()
+    }
+
+    /// The no that they mean.
+    pub fn required(&self, chart: &Chart) -> Refusal {
+        let (seats, areas) = self.names(chart);
+        Refusal::ChannelRequired { seats, areas }
+    }
+
+    fn names(&self, chart: &Chart) -> (Vec<SeatId>, Vec<AreaId>) {
+        (
+            self.seats.iter().filter_map(|&seat| chart.seat_id(seat).cloned()).collect(),
+            self.areas.iter().filter_map(|&area| chart.area_id(area).cloned()).collect(),
+        )
     }
 }
 
 /// Those of the items that are kept for other channels than these.
-fn kept_for_others(
-    chart: &Chart,
-    items: &Items,
-    channels: &[ChannelKey],
-) -> (Vec<SeatId>, Vec<AreaId>) {
+pub(super) fn kept_for_others(chart: &Chart, items: &Items, channels: &[ChannelKey]) -> Kept {
     let is_kept =
         |channel: Option<&ChannelKey>| channel.is_some_and(|channel| !channels.contains(channel));
-    let seats = items.seats.iter().filter(|&&seat| is_kept(chart.seat_channel(seat)));
-    let areas = items.areas.iter().filter(|units| is_kept(chart.area_channel(units.area)));
-    (
-        seats.filter_map(|&seat| chart.seat_id(seat).cloned()).collect(),
-        areas.filter_map(|units| chart.area_id(units.area).cloned()).collect(),
-    )
+    let seats = items.seats.iter().copied();
+    let areas = items.areas.iter().map(|units| units.area);
+    Kept {
+        seats: seats.filter(|&seat| is_kept(chart.seat_channel(seat))).collect(),
+        areas: areas.filter(|&area| is_kept(chart.area_channel(area))).collect(),
+    }
 }
 
 impl Flows {
@@ -66,20 +89,31 @@ impl Flows {
         items: &Items,
         keys: &ChannelKeys,
     ) -> Result<(), Error> {
-        let Some(Override { actor, reason }) = &keys.overridden else { return Ok(()) };
-        let (seat_ids, area_ids) = kept_for_others(&event.chart, items, &keys.channels);
-        if seat_ids.is_empty() && area_ids.is_empty() {
-            return Ok(());
+        let Some(by) = &keys.overridden else { return Ok(()) };
+        let kept = kept_for_others(&event.chart, items, &keys.channels);
+        match kept.is_empty() {
+            true => Ok(()),
+            false => Box::pin(self.note_taken(event, hold_id, &kept, by)).await,
         }
+    }
+
+    pub(super) async fn note_taken(
+        &self,
+        event: &LoadedEvent,
+        hold_id: HoldId,
+        kept: &Kept,
+        by: &Override,
+    ) -> Result<(), Error> {
+        let (seat_ids, area_ids) = kept.names(&event.chart);
         let action = ChannelAction {
             kind: ChannelActionKind::Override,
             channel: None,
             hold_id: Some(hold_id),
             seat_ids,
             area_ids,
-            actor: actor.clone(),
-            reason: reason.clone(),
+            actor: by.actor.clone(),
+            reason: by.reason.clone(),
         };
-        Ok(Box::pin(self.ledger.note_channel_action(&event.event_id, &action)).await?)
+        Ok(self.ledger.note_channel_action(&event.event_id, &action).await?)
     }
 }

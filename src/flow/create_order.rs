@@ -2,15 +2,16 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
-use super::{Error, ExtendHoldRequest, Flows, ended::ended_by, event::from_ms};
+use super::{Error, Flows, ended::ended_by, hold::standing};
 use crate::{
     domain::{
-        Buyer, Event, EventId, Hold, HoldId, HoldState, HolderId, Money, Order, OrderId,
+        Buyer, Epoch, Event, EventId, Hold, HoldId, HoldState, HolderId, Money, Order, OrderId,
         OrderState, Outcome, PaymentId, PaymentState, Refusal,
     },
     failpoint::failpoint,
+    holds::{OrderHoldArgs, OrderHoldReply},
     ledger::{NewOrder, OrderLine},
     limits::MAX_EPOCH_ATTEMPTS,
     payments::{Charge, MANUAL, Provider},
@@ -62,11 +63,12 @@ impl Flows {
             let event = stored.ok_or_else(|| Refusal::EventNotFound(event_id.clone()))?.event;
             let hold = self.living_hold(&request).await?;
             let order = self.order_of(&request, &event, &hold, &*provider).await?;
-            // 2. The hold lives as long as the order may be paid, if its event lets it.
-            let hold = self.extend_for_payment(&event, hold).await?;
+            // 2. The hold stays as it is from here on, and lives as long as the order may
+            //    be paid, if its event lets it. That is forgotten with the epoch.
+            let Some((order, hold)) = self.order_hold(order).await? else { continue };
             failpoint!("order:extended");
-            // 3. The order, at the prices of now. A hold that ends meanwhile does no
-            //    harm: its payment is late then.
+            // 3. The order, at the prices of now, in the same epoch. A hold that ends
+            //    meanwhile does no harm: its payment is late then.
             let made = self.ledger.create_order(&order).await;
             if made.map_err(|error| Error::from(error).after_a_change())? {
                 self.order_events_written();
@@ -128,6 +130,8 @@ impl Flows {
         Ok(NewOrder {
             order_id: OrderId::new_v7(),
             event_id: event.event_id.clone(),
+            // Until the hold is asked.
+            epoch: Epoch::default(),
             hold_id: hold.hold_id,
             holder_id: hold.holder_id.clone(),
             total,
@@ -140,28 +144,45 @@ impl Flows {
         })
     }
 
-    /// The hold, so that it ends with the event's payment window, or as late as it may.
-    async fn extend_for_payment(
+    /// The order as it is to be made, and the hold that stays so; `None` where the hold is
+    /// of something else by now, or is to be asked for again.
+    async fn order_hold(
         self: &Arc<Self>,
-        event: &Event,
-        hold: Hold,
-    ) -> Result<Hold, Error> {
-        // Redis' clock goes on until the script has the word.
-        const SLACK: Duration = Duration::milliseconds(200);
-        let now = from_ms(self.holds.clock_ms(&event.event_id).await?);
-        let longest = hold.create_time + event.max_hold_time - now - SLACK;
-        let window = Duration::try_from(event.payment_window).unwrap_or(longest);
-        let ttl = longest.min(window);
-        if hold.expire_time >= now + ttl {
-            return Ok(hold);
+        order: NewOrder,
+    ) -> Result<Option<(NewOrder, Hold)>, Error> {
+        let (event_id, hold_id) = (&order.event_id, order.hold_id);
+        let mut args = OrderHoldArgs {
+            hold_id,
+            holder: order.holder_id.clone(),
+            order: order.order_id,
+            window_ms: u64::try_from(order.payment_window.as_millis()).unwrap_or(u64::MAX),
+            seats: Vec::new(),
+            areas: Vec::new(),
+        };
+        for line in &order.lines {
+            match line.place {
+                Ok(seat) => args.seats.push(seat),
+                Err(area) => args.areas.push((area, line.quantity)),
+            }
         }
-        let extended = self.extend_hold(ExtendHoldRequest {
-            event_id: hold.event_id.clone(),
-            hold_id: hold.hold_id,
-            holder_id: hold.holder_id.clone(),
-            ttl_ms: u64::try_from(ttl.whole_milliseconds()).unwrap_or_default(),
-        });
-        Box::pin(extended).await
+        let (event, reply) =
+            self.on_event(event_id, |epoch| self.holds.order_hold(event_id, epoch, &args)).await?;
+        let record = match reply {
+            OrderHoldReply::Ordered(record) => record,
+            OrderHoldReply::Changed | OrderHoldReply::Missing => return Ok(None),
+            OrderHoldReply::Standing(record) => return Err(standing(hold_id, &record).into()),
+        };
+        // One that did not come to its end may have named its order before.
+        let order_id = record.order_id.unwrap_or(order.order_id);
+        let journaled = self.journal_first(&event, hold_id, record).await;
+        match journaled.map_err(Error::after_a_change)? {
+            None => Ok(None),
+            Some(record) if record.state == HoldState::Active => {
+                let hold = self.hold_of(&event, hold_id, &record).await?;
+                Ok(Some((NewOrder { order_id, epoch: event.epoch, ..order }, hold)))
+            }
+            Some(record) => Err(standing(hold_id, &record).into()),
+        }
     }
 
     /// For a hold that has its order.

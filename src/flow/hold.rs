@@ -87,7 +87,7 @@ impl Flows {
                     continue;
                 }
                 HoldReply::Failed => return Err(Error::internal("a hold's record is damaged")),
-                refused => return Err(refusal(&event, &request, refused, units).into()),
+                refused => return Err(refusal(&event, *hold_id, areas, refused, units).into()),
             };
             // 5. Where the hold shall outlive Redis, Postgres has it before its
             //    holder is told.
@@ -208,13 +208,18 @@ fn args(event: &LoadedEvent, request: &HoldRequest, items: Items) -> HoldArgs {
 }
 
 /// The ids of seats that the chart has.
-fn names(event: &LoadedEvent, seats: &[SeatIndex]) -> Vec<SeatId> {
+pub(super) fn names(event: &LoadedEvent, seats: &[SeatIndex]) -> Vec<SeatId> {
     seats.iter().filter_map(|&seat| event.chart.seat_id(seat).cloned()).collect()
 }
 
 /// The script's no, with names for its numbers.
-fn refusal(event: &LoadedEvent, request: &HoldRequest, reply: HoldReply, asked: u32) -> Refusal {
-    let hold_id = request.hold_id;
+pub(super) fn refusal(
+    event: &LoadedEvent,
+    hold_id: HoldId,
+    areas_asked: &[(AreaId, u32)],
+    reply: HoldReply,
+    asked: u32,
+) -> Refusal {
     match reply {
         HoldReply::Held(_)
         | HoldReply::Stranding(_)
@@ -249,7 +254,7 @@ fn refusal(event: &LoadedEvent, request: &HoldRequest, reply: HoldReply, asked: 
                 .into_iter()
                 .filter_map(|(area, available)| {
                     let area_id = event.chart.area_id(area)?.clone();
-                    let asked = request.areas.iter().find(|(id, _)| *id == area_id)?.1;
+                    let asked = areas_asked.iter().find(|(id, _)| *id == area_id)?.1;
                     let available = u32::try_from(available).unwrap_or_default();
                     Some(Shortage { area_id, asked, available })
                 })

@@ -42,9 +42,16 @@ impl ReservationService for Reservations {
 
     async fn change_hold(
         &self,
-        _: Request<proto::ChangeHoldRequest>,
+        request: Request<proto::ChangeHoldRequest>,
     ) -> Answer<proto::ChangeHoldResponse> {
-        Err(Status::unimplemented(""))
+        let request = decode::change_hold(request.get_ref())?;
+        let flows = self.flows.clone();
+        let held = self.flows.carry_through(async move { flows.change_hold(request).await });
+        let held = held.await?;
+        Ok(Response::new(proto::ChangeHoldResponse {
+            hold: Some(encode::hold(held.hold)),
+            stranded_seat_ids: held.stranded.iter().map(ToString::to_string).collect(),
+        }))
     }
 
     async fn extend_hold(

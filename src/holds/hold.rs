@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error, Holds, Reply,
-    script::{self, Verb, verb},
+    script::{self, Verb, taking_verb},
 };
 use crate::batch::{Batcher, Bounds};
 use crate::domain::{
@@ -15,7 +15,7 @@ use crate::domain::{
 use crate::limits::{MAX_EXPIRED_SCANNED_PER_HOLD, MAX_HOLDS_WAITING, REDIS_RESPONSE_TIMEOUT};
 use crate::redis::Links;
 
-static HOLD: Verb = verb!("hold");
+static HOLD: Verb = taking_verb!("hold");
 
 /// What a Hold asks for.
 #[derive(Debug, Clone, Serialize)]

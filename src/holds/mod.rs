@@ -7,6 +7,7 @@
 
 mod audit;
 mod block_seats;
+mod change_hold;
 mod configure;
 mod confirm;
 mod control;
@@ -18,6 +19,7 @@ mod hold;
 mod keys;
 mod load;
 mod log;
+mod order_hold;
 mod picture;
 mod release;
 mod return_places;
@@ -29,6 +31,7 @@ mod undo_hold;
 mod withdraw_units;
 
 pub use block_seats::BlockReply;
+pub use change_hold::{ChangeArgs, ChangeReply};
 pub use configure::{Configuration, ConfigureReply, Rules};
 pub use confirm::ConfirmReply;
 pub use due_holds::DueHolds;
@@ -36,6 +39,7 @@ pub use extend_hold::ExtendReply;
 pub use hold::{HoldArgs, HoldReply};
 pub use load::{LoadArgs, LoadReply};
 pub use log::{LogEntry, LogTail};
+pub use order_hold::{OrderHoldArgs, OrderHoldReply};
 pub use release::ReleaseReply;
 pub use return_places::{ReturnArgs, ReturnReply};
 pub use script::Reply;

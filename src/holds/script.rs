@@ -53,17 +53,30 @@ impl Verb {
 macro_rules! verb {
     ($name:literal) => {
         crate::holds::script::Verb::new(|| {
-            crate::holds::script::with_prelude(include_str!(concat!("lua/", $name, ".lua")))
+            crate::holds::script::with_prelude("", include_str!(concat!("lua/", $name, ".lua")))
         })
     };
 }
 pub(super) use verb;
 
-/// A script's text with the prelude in place. Its first line, the shebang with
-/// its flags, stays the first.
-pub(super) fn with_prelude(text: &str) -> Script {
+/// As [`verb`], for a script that takes places: with what these share, too.
+macro_rules! taking_verb {
+    ($name:literal) => {
+        crate::holds::script::Verb::new(|| {
+            crate::holds::script::with_prelude(
+                include_str!("lua/taking_prelude.lua"),
+                include_str!(concat!("lua/", $name, ".lua")),
+            )
+        })
+    };
+}
+pub(super) use taking_verb;
+
+/// A script's text with the prelude, and one more, in place. Its first line, the
+/// shebang with its flags, stays the first.
+pub(super) fn with_prelude(more: &str, text: &str) -> Script {
     let (shebang, body) = text.split_once('\n').unwrap_or((text, ""));
-    let script = format!("{shebang}\n{}\n{body}", include_str!("lua/prelude.lua"));
+    let script = format!("{shebang}\n{}\n{more}\n{body}", include_str!("lua/prelude.lua"));
     #[cfg(feature = "mutants")]
     let script = crate::mutants::patched(&script);
     Script::new(&script)

@@ -8,11 +8,12 @@ use uuid::Uuid;
 
 use super::{
     Error, Ledger,
-    columns::{millis, parse, to_i32},
+    columns::{millis, parse, to_i32, to_i64},
     session::{Params, Tx},
 };
 use crate::domain::{
-    AreaIndex, Buyer, EventId, HoldId, HolderId, Micros, Money, OrderId, PaymentId, SeatIndex,
+    AreaIndex, Buyer, Epoch, EventId, HoldId, HolderId, Micros, Money, OrderId, PaymentId,
+    SeatIndex,
 };
 use crate::limits::ORDER_LEASE;
 
@@ -21,6 +22,8 @@ use crate::limits::ORDER_LEASE;
 pub struct NewOrder {
     pub order_id: OrderId,
     pub event_id: EventId,
+    /// In which the hold is known to stay as the order has it.
+    pub epoch: Epoch,
     pub hold_id: HoldId,
     pub holder_id: HolderId,
     pub total: Money,
@@ -53,18 +56,21 @@ pub struct StaleOrder {
 }
 
 impl Ledger {
-    /// Makes an order; answers whether: a hold has one at most.
+    /// Makes an order, if its event is still in its epoch; answers whether: a hold has one
+    /// at most.
     pub async fn create_order(&self, order: &NewOrder) -> Result<bool, Error> {
         const ORDER: &str = "-- create_order
-            WITH made AS (
+            WITH fence AS MATERIALIZED (
+                SELECT FROM events WHERE event_id = $2 AND epoch = $13 FOR SHARE
+            ), made AS (
                 INSERT INTO orders (order_id, event_id, hold_id, holder_id, state, currency,
                     total_micros, payment_provider, price_expire_time, buyer_name, buyer_email,
                     buyer_language, return_url)
                 SELECT $1, $2, $3, $4, 'PENDING', $5, $6, $7,
                     now() + $8 * interval '1 millisecond', $9, $10, $11, $12
-                WHERE NOT EXISTS
+                FROM fence WHERE NOT EXISTS
                     (SELECT FROM former_holds WHERE event_id = $2 AND hold_id = $3)
-                ON CONFLICT (event_id, hold_id) DO NOTHING RETURNING order_id
+                ON CONFLICT DO NOTHING RETURNING order_id
             )
             INSERT INTO order_events (kind, event_id, order_id)
             SELECT 'ORDER_CREATED', $2, order_id FROM made RETURNING order_id";
@@ -84,6 +90,7 @@ impl Ledger {
                     &buyer.map(|buyer| &buyer.email),
                     &buyer.map(|buyer| &buyer.language),
                     &order.return_url,
+                    &to_i64(order.epoch.0),
                 ];
                 if tx.query_opt(ORDER, params).await?.is_none() {
                     return Ok(false);

@@ -15,7 +15,7 @@ use super::{
     outcomes::outcome_from_row,
     session::Tx,
 };
-use crate::domain::{Epoch, EventId, HoldId, HoldRecord, HolderId, Refusal, SeatIndex};
+use crate::domain::{Epoch, EventId, HoldId, HoldRecord, HolderId, OrderId, Refusal, SeatIndex};
 use crate::limits::{ENDED_HOLD_KEPT, EXPIRY_BATCH, MAX_ENDED_LOADED};
 
 /// All that Postgres knows of an event, at the beginning of an epoch.
@@ -72,6 +72,8 @@ impl Ledger {
         const HOLDS: &str = concat!(
             "-- begin_epoch: holds\nSELECT ",
             hold_columns!(),
+            ", (SELECT o.order_id FROM orders o WHERE o.event_id = h.event_id
+                AND o.hold_id = h.hold_id)",
             " FROM holds h WHERE h.event_id = $1 AND h.expire_time > to_timestamp($2::int8 / 1e3)
                 AND NOT EXISTS (SELECT FROM hold_outcomes o
                     WHERE o.event_id = h.event_id AND o.hold_id = h.hold_id)
@@ -104,7 +106,7 @@ impl Ledger {
                     blocked: blocked.iter().map(|row| SeatIndex(to_u32(row.get(0)))).collect(),
                     sold,
                     areas: areas.iter().map(|r| (to_u32(r.get(0)), to_u32(r.get(1)))).collect(),
-                    holds: holds.iter().map(hold_from_row).collect::<Result<_, _>>()?,
+                    holds: holds.iter().map(live_hold_from_row).collect::<Result<_, _>>()?,
                     ended: ended.iter().map(ended_hold_from_row).collect::<Result<_, _>>()?,
                     owned,
                 })
@@ -152,6 +154,13 @@ async fn settle_expired_in_tx(tx: &Tx<'_>, event_id: &EventId, now_ms: i64) -> R
     let kept = ENDED_HOLD_KEPT.as_secs_f64();
     tx.query(SQL, &[&event_id.as_str(), &now_ms, &kept, &in_one]).await?;
     Ok(())
+}
+
+/// A hold that lives, from [`hold_columns`], and the order that was made of it.
+fn live_hold_from_row(row: &Row) -> Result<(HoldId, HoldRecord), Error> {
+    let (hold_id, record) = hold_from_row(row)?;
+    let order_id = row.get::<_, Option<_>>(9).map(OrderId);
+    Ok((hold_id, HoldRecord { order_id, ..record }))
 }
 
 /// A hold that has ended, from [`hold_columns`], when, and how.

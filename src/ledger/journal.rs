@@ -70,8 +70,8 @@ macro_rules! write_holds {
         ORDER BY id
         ON CONFLICT (event_id, hold_id) DO UPDATE SET expire_time = excluded.expire_time,
             seat_indexes = excluded.seat_indexes, area_indexes = excluded.area_indexes,
-            area_quantities = excluded.area_quantities, epoch = excluded.epoch,
-            seq = excluded.seq
+            area_quantities = excluded.area_quantities, area_at_first = excluded.area_at_first,
+            epoch = excluded.epoch, seq = excluded.seq
         WHERE holds.fingerprint = excluded.fingerprint
             AND (holds.epoch, holds.seq) < (excluded.epoch, excluded.seq)
             AND (holds.create_time = excluded.create_time OR NOT EXISTS (

@@ -20,7 +20,7 @@ fn strings(texts: &[&str]) -> Vec<String> {
     texts.iter().map(ToString::to_string).collect()
 }
 
-async fn allocate(
+pub async fn allocate(
     server: &Server,
     channel: &str,
     seat_ids: &[&str],

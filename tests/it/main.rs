@@ -25,6 +25,7 @@ mod block_seats;
 mod cancel_order;
 mod cancel_stale_orders;
 mod catalog_cache;
+mod change_hold;
 mod channels;
 mod cluster;
 mod confirm;

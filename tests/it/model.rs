@@ -10,6 +10,7 @@ use proptest::{
 };
 use tonic::Status;
 
+use crate::change_hold::{change, to};
 use crate::support::{
     Server, Stage, eventually, floor, hold_request,
     model::{CAPACITY, Model, PER_HOLD, PER_HOLDER, SEATS, Verdict, View},
@@ -38,6 +39,12 @@ enum Step {
     Extend {
         hold: usize,
         holder: Option<usize>,
+    },
+    Change {
+        hold: usize,
+        holder: Option<usize>,
+        seats: BTreeSet<usize>,
+        units: i32,
     },
     Release {
         hold: usize,
@@ -71,6 +78,13 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (hold.clone(), seats()).prop_map(|(hold, seats)| Step::HoldReused { hold, seats }),
         2 => (hold.clone(), prop::option::weighted(0.2, 0..3_usize))
             .prop_map(|(hold, holder)| Step::Extend { hold, holder }),
+        4 => (hold.clone(), prop::option::weighted(0.1, 0..3_usize), seats(), 0..4)
+            .prop_map(|(hold, holder, mut seats, units)| {
+                if seats.is_empty() && units == 0 {
+                    seats.insert(0);
+                }
+                Step::Change { hold, holder, seats, units }
+            }),
         3 => (hold.clone(), seats(), 0..4)
             .prop_map(|(hold, seats, units)| Step::Release { hold, seats, units }),
         3 => (hold.clone(), prop::option::weighted(0.2, 0..60_usize))
@@ -113,6 +127,7 @@ impl Step {
             Step::HoldAgain { hold }
             | Step::HoldReused { hold, .. }
             | Step::Extend { hold, .. }
+            | Step::Change { hold, .. }
             | Step::Release { hold, .. }
             | Step::Confirm { hold, .. }
             | Step::Expire { hold }
@@ -153,6 +168,12 @@ async fn take(server: &Server, model: &mut Model, event_id: &str, mut step: Step
             let holder = holder.unwrap_or(model.holds[hold].holder);
             named.holder_id = format!("holder-{holder}");
             (view(server.extend_hold(&named, 600_000).await), model.extend(hold, holder))
+        }
+        Step::Change { hold, holder, seats, units } => {
+            let holder = holder.unwrap_or(model.holds[hold].holder);
+            let named = Hold { holder_id: format!("holder-{holder}"), ..model.holds[hold].named() };
+            let told = view(change(server, to(&named, ids(&seats), units_of(units))).await);
+            (told, model.change(hold, holder, seats, units))
         }
         Step::Release { hold, seats, units } => {
             let named = ids(&seats);

@@ -53,7 +53,6 @@ pub fn allocate_area(request: proto::AllocateAreaRequest) -> Result<ShareRequest
 }
 
 /// Of which event, which seats and shares, and who does it.
-#[expect(clippy::type_complexity, reason = "taken apart by its only caller")]
 pub fn free_allocation(
     request: proto::FreeAllocationRequest,
 ) -> Result<(EventId, Vec<SeatId>, Vec<AreaId>, Override), Refusal> {

@@ -25,5 +25,5 @@ pub(super) use order_events::{
 };
 pub(super) use presence::{get_presence, heartbeat, leave_presence};
 pub(super) use reservation::{
-    confirm, extend_hold, get_hold, get_seat_map, hold, release, stream_seat_updates,
+    change_hold, confirm, extend_hold, get_hold, get_seat_map, hold, release, stream_seat_updates,
 };

@@ -6,8 +6,8 @@ use super::fields::Fields;
 use crate::{
     domain::{AreaId, BestAvailable, EventId, HoldId, Position, Refusal},
     flow::{
-        ChannelKeys, ConfirmRequest, ExtendHoldRequest, HoldRequest, Override, ReleaseRequest,
-        SeatFormat, SeatStreamRequest,
+        ChangeHoldRequest, ChannelKeys, ConfirmRequest, ExtendHoldRequest, HoldRequest, Override,
+        ReleaseRequest, SeatFormat, SeatStreamRequest,
     },
     limits::{
         MAX_AREA_CAPACITY, MAX_CHANNELS_NAMED, MAX_HOLD_TIME, MAX_NAME_CHARS,
@@ -99,12 +99,41 @@ fn check_units(fields: &mut Fields, request: &proto::HoldRequest) {
     if !request.seat_ids.is_empty() && request.best_available.is_some() {
         fields.bad("best_available", "must not be given beside seat_ids");
     }
+    check_count(fields, request.seat_ids.len() + found, &request.areas);
+}
+
+/// Not more units than a hold may have anywhere.
+fn check_count(fields: &mut Fields, seats: usize, areas: &[proto::AreaQuantity]) {
     let units = |area: &proto::AreaQuantity| usize::try_from(area.quantity).unwrap_or_default();
-    let in_areas: usize = request.areas.iter().map(units).sum();
-    if request.seat_ids.len() + found + in_areas > MAX_ITEMS {
-        let field = if request.seat_ids.len() > MAX_ITEMS { "seat_ids" } else { "areas" };
+    let in_areas: usize = areas.iter().map(units).sum();
+    if seats + in_areas > MAX_ITEMS {
+        let field = if seats > MAX_ITEMS { "seat_ids" } else { "areas" };
         fields.bad(field, format!("at most {MAX_UNITS_PER_HOLD} units in all"));
     }
+}
+
+pub fn change_hold(request: &proto::ChangeHoldRequest) -> Result<ChangeHoldRequest, Refusal> {
+    let mut fields = Fields::default();
+    let event_id = fields.parsed("event_id", &request.event_id);
+    let hold_id = fields.parsed("hold_id", &request.hold_id);
+    let holder_id = fields.parsed("holder_id", &request.holder_id);
+    let seat_ids = fields.ids("seat_ids", &request.seat_ids);
+    let areas = area_quantities(&mut fields, &request.areas);
+    if request.seat_ids.is_empty() && request.areas.is_empty() {
+        fields.bad("seat_ids", "at least one seat or area must be named");
+    }
+    check_count(&mut fields, request.seat_ids.len(), &request.areas);
+    let keys = keys(&mut fields, &request.channels, request.channel_override.as_ref());
+    fields.finish(|| {
+        Some(ChangeHoldRequest {
+            event_id: event_id?,
+            hold_id: hold_id?,
+            holder_id: holder_id?,
+            seat_ids: seat_ids?,
+            areas: areas?,
+            keys: keys?,
+        })
+    })
 }
 
 pub fn extend_hold(request: &proto::ExtendHoldRequest) -> Result<ExtendHoldRequest, Refusal> {

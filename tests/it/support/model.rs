@@ -118,6 +118,47 @@ impl Model {
         }
     }
 
+    /// All that the hold shall have.
+    pub fn change(
+        &mut self,
+        hold: usize,
+        holder: usize,
+        seats: BTreeSet<usize>,
+        units: i32,
+    ) -> Verdict {
+        let held = self.holds[hold].clone();
+        match held.state {
+            _ if holder != held.holder => return Err("HOLD_NOT_FOUND".into()),
+            HoldState::Active => {}
+            _ => return Err(held.refusal()),
+        }
+        if held.seats == seats && held.units == units {
+            return Ok(held.view());
+        }
+        let count = |held: &Held| held.seats.len() + held.units as usize;
+        let (before, after) = (count(&held), seats.len() + units as usize);
+        let used: usize = self.living().filter(|held| held.holder == holder).map(count).sum();
+        let free = CAPACITY - self.living().map(|held| held.units).sum::<i32>();
+        let mut new = seats.difference(&held.seats);
+        let refused = if after > before && after > PER_HOLD {
+            Some("HOLDER_LIMIT_EXCEEDED")
+        } else if new.any(|&seat| self.holds_it(seat)) {
+            Some("SEAT_UNAVAILABLE")
+        } else if units > held.units && free < units - held.units {
+            Some("INSUFFICIENT_CAPACITY")
+        } else if after > before && used - before + after > PER_HOLDER {
+            Some("HOLDER_LIMIT_EXCEEDED")
+        } else {
+            None
+        };
+        if let Some(reason) = refused {
+            return Err(reason.into());
+        }
+        let held = &mut self.holds[hold];
+        (held.seats, held.units, held.units_at_first) = (seats, units, units);
+        Ok(held.view())
+    }
+
     pub fn release(&mut self, hold: usize, seats: &BTreeSet<usize>, units: i32) -> Verdict {
         let held = &mut self.holds[hold];
         match held.state {
