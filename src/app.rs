@@ -151,6 +151,9 @@ impl App {
             if let Err(error) = self.flows.mark_finished().await {
                 tracing::info!(%error, "outbox rows are left to be done again");
             }
+            if let Err(error) = self.flows.give_up_waiting_lists().await {
+                tracing::info!(%error, "another server makes offers a little later");
+            }
             self.feeds.stop().await;
             self.stop.cancel();
             let _ = self.http.await;

@@ -24,7 +24,7 @@ mod armed {
     };
 
     /// Every place there is.
-    const NAMES: [&str; 39] = [
+    const NAMES: [&str; 42] = [
         "hold:asked",
         "hold:held",
         "hold:journaled",
@@ -64,6 +64,9 @@ mod armed {
         "stale:settled",
         "refund:noted",
         "refund:asked",
+        "offer:begun",
+        "offer:held",
+        "offer:made",
     ];
 
     /// What happens at an armed place.

@@ -6,12 +6,14 @@ mod checkout;
 mod choosing;
 mod load;
 mod order_events;
+mod waiting_list;
 
 pub use cache::*;
 pub use checkout::*;
 pub use choosing::*;
 pub use load::*;
 pub use order_events::*;
+pub use waiting_list::*;
 
 use std::{
     ops::{Range, RangeInclusive},

@@ -36,6 +36,8 @@ const DELIVERIES_DUE: &str = "holdfast_deliveries_due";
 const DEAD_LETTERS: &str = "holdfast_dead_letters";
 const UNPUBLISHED: &str = "holdfast_order_events_unpublished";
 const PRELOADED: &str = "holdfast_preloaded_events_total";
+const WAITING: &str = "holdfast_waiting_list_entries";
+const OFFERS: &str = "holdfast_waiting_list_offers_total";
 /// A counter, not a gauge: each minute another server may compare an event, and
 /// a gauge would stay at what its server last saw. Alert on any increase.
 const DIFFERENCES: &str = "holdfast_reconcile_differences_total";
@@ -116,6 +118,8 @@ fn describe() {
     for (name, _, what) in CACHED {
         describe_counter!(name, what);
     }
+    describe_gauge!(WAITING, "Entries of all waiting lists that have not ended, by state");
+    describe_counter!(OFFERS, "Offers to waiting lists that this server made or saw end, by what");
     describe_counter!(REPEATED, "Outbox rows that this server did for another, or again");
 }
 
@@ -322,4 +326,15 @@ pub fn cached(cache: CacheName, what: Cached) {
 /// Notes an event that was preloaded.
 pub fn preloaded() {
     counter!(PRELOADED).increment(1);
+}
+
+/// Notes entries of waiting lists in a state.
+pub fn waiting(state: &'static str, entries: i64) {
+    #[expect(clippy::cast_precision_loss, reason = "exact far beyond what a table holds")]
+    gauge!(WAITING, "state" => state).set(entries as f64);
+}
+
+/// Notes offers that were made, or how they ended.
+pub fn offers(what: &'static str, count: u64) {
+    counter!(OFFERS, "what" => what).increment(count);
 }

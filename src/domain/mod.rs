@@ -21,6 +21,7 @@ mod position;
 mod refusal;
 mod search;
 mod seat;
+mod waiting_list;
 
 pub use best_available::{BestAvailable, FreeSeats};
 pub use channel::{Allocation, ChannelAction, ChannelActionKind, PastAction, ShareRequest};
@@ -49,3 +50,4 @@ pub use position::{Epoch, Position, TokenError};
 pub use refusal::{FieldViolation, Refusal, Shortage, UnitLimit};
 pub use search::{FoundAt, FoundBy, Search, SearchPaging, wrong_letters};
 pub use seat::{AreaState, SeatStatus};
+pub use waiting_list::{Block, Free, Party, WaitingEntry, WaitingState};

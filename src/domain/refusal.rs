@@ -9,7 +9,7 @@ use super::{
     AreaId, EventId, EventState, HoldId, OrderId, OrderState, PaymentReference, RefundId, SeatId,
     SeatStatus, TicketId, WaitingEntryId, WebhookId,
 };
-use crate::limits::MAX_WEBHOOKS;
+use crate::limits::{MAX_OPEN_ENTRIES_PER_HOLDER, MAX_WEBHOOKS};
 
 /// A field that cannot be taken as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,6 +128,8 @@ pub enum Refusal {
         asked: u32,
     },
 
+    #[error("the holder has {MAX_OPEN_ENTRIES_PER_HOLDER} entries on the waiting list already")]
+    TooManyEntries,
     #[error("there are {MAX_WEBHOOKS} webhooks already")]
     TooManyWebhooks,
 

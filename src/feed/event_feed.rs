@@ -130,6 +130,21 @@ impl EventFeed {
         self.head.send_if_modified(|head| mem::replace(&mut head.viewers, viewers) != viewers);
     }
 
+    /// The map as soon as it is beyond `position`; `None` where that is not before `until`.
+    pub async fn map_after(&self, position: Position, until: Instant) -> Option<Arc<SeatMap>> {
+        let mut head = self.head.subscribe();
+        self.hurry.notify_one();
+        loop {
+            head.mark_unchanged();
+            if let Some(map) = self.map()
+                && map.position > position
+            {
+                return Some(map);
+            }
+            timeout_at(until, head.changed()).await.ok()?.ok()?;
+        }
+    }
+
     /// Whether Redis has been silent for too long to call the map current.
     pub(super) fn is_stale(&self) -> bool {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
@@ -181,7 +196,7 @@ impl EventFeed {
 
     /// Where the map is; the default before there is one.
     pub fn position(&self) -> Position {
-        *self.head.borrow()
+        self.head.borrow().position
     }
 
     /// The map as it is; who keeps it makes the feed copy it.

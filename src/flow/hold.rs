@@ -130,10 +130,13 @@ impl Flows {
             .and_then(|()| check_channels(&event.chart, items, &request.keys));
         match may {
             Err(refusal) if !Box::pin(self.was_made(request)).await? => {
-                match self.event_anew(&request.event_id).await?.revision > event.revision {
-                    true => Ok(false),
-                    false => Err(refusal.into()),
+                // Refused is who was not let in, again and again: Postgres is not asked
+                // each time.
+                if self.holds.revision(&request.event_id).await? <= Some(event.revision) {
+                    return Err(refusal.into());
                 }
+                self.event_anew(&request.event_id).await?;
+                Ok(false)
             }
             _ => {
                 self.note_override(event, request.hold_id, items, &request.keys).await?;

@@ -43,6 +43,8 @@ mod list_events;
 mod load_event;
 mod loading;
 mod manage_webhooks;
+mod mend_offers;
+mod offer_seats;
 mod order_event_tail;
 mod pay_order;
 mod pick;
@@ -60,10 +62,12 @@ mod search_events;
 mod settle_payments;
 mod stream_order_events;
 mod stream_seat_updates;
+mod stream_waiting_list;
 mod take_callback;
 mod tell_caches;
 mod unblock_seats;
 mod update_event;
+mod waiting_list;
 
 pub use add_seats::AddSeatsRequest;
 pub use audit::{Audit, Audited};
@@ -84,6 +88,8 @@ pub use release::ReleaseRequest;
 pub use search_events::EncodeFound;
 pub use stream_order_events::{OrderEventMessage, OrderEventStream};
 pub use stream_seat_updates::{SeatMessage, SeatStream, SeatStreamRequest};
+pub use stream_waiting_list::WaitingEntryStream;
+pub use waiting_list::EntryRequest;
 
 use std::{
     future::Future,
@@ -124,6 +130,7 @@ pub struct Flows {
     boards: board::Boards,
     preloaded: preload::Preloaded,
     loading: Loading,
+    waiting_lists: stream_waiting_list::WaitingLists,
     /// Outbox rows whose work is done, to be marked together.
     finished: Mutex<Vec<i64>>,
     /// Room for holds that run out, to be ended at the same time.
@@ -172,6 +179,7 @@ impl Flows {
             boards: board::boards(),
             preloaded: preload::preloaded(),
             loading: Loading::new(),
+            waiting_lists: stream_waiting_list::WaitingLists::new(),
             finished: Mutex::default(),
             expiring: Semaphore::new(MAX_HOLDS_EXPIRING),
             tasks: TaskTracker::new(),

@@ -15,6 +15,7 @@ impl Flows {
         }
         self.ledger.forget_outbox().await?;
         self.ledger.forget_deliveries().await?;
+        self.ledger.forget_waiting_entries().await?;
         // One event's trouble does not keep the others waiting.
         done.into_iter().collect()
     }

@@ -3,10 +3,12 @@
 mod channel;
 mod checkout;
 mod order_events;
+mod waiting_list;
 
 pub use channel::*;
 pub use checkout::*;
 pub use order_events::*;
+pub use waiting_list::*;
 
 use time::OffsetDateTime;
 

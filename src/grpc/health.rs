@@ -9,23 +9,25 @@ use tonic_health::{
 
 use super::{
     catalog::Catalog, checkout::Checkout, order_events::OrderEvents, presence::Presences,
-    reservation::Reservations,
+    reservation::Reservations, waiting_list::WaitingLists,
 };
 use crate::proto::{
     catalog_service_server::CatalogServiceServer, checkout_service_server::CheckoutServiceServer,
     order_event_service_server::OrderEventServiceServer,
     presence_service_server::PresenceServiceServer,
     reservation_service_server::ReservationServiceServer,
+    waiting_list_service_server::WaitingListServiceServer,
 };
 
 /// The server as a whole, by the empty name, and its services.
-const SERVICES: [&str; 6] = [
+const SERVICES: [&str; 7] = [
     "",
     ReservationServiceServer::<Reservations>::NAME,
     CatalogServiceServer::<Catalog>::NAME,
     CheckoutServiceServer::<Checkout>::NAME,
     OrderEventServiceServer::<OrderEvents>::NAME,
     PresenceServiceServer::<Presences>::NAME,
+    WaitingListServiceServer::<WaitingLists>::NAME,
 ];
 
 /// What the health service says.

@@ -18,6 +18,7 @@ mod reservation;
 mod server;
 mod stall;
 mod status;
+mod waiting_list;
 
 pub use catalog::ENCODERS;
 pub use health::Serving;
@@ -42,6 +43,7 @@ use crate::{
         order_event_service_server::OrderEventServiceServer,
         presence_service_server::PresenceServiceServer,
         reservation_service_server::ReservationServiceServer,
+        waiting_list_service_server::WaitingListServiceServer,
     },
 };
 use catalog::Catalog;
@@ -52,6 +54,7 @@ use layers::Around;
 use order_events::OrderEvents;
 use presence::Presences;
 use reservation::Reservations;
+use waiting_list::WaitingLists;
 
 /// Serves until `drain`, then until all calls in flight have ended.
 pub async fn serve(
@@ -68,7 +71,8 @@ pub async fn serve(
     let order_events = OrderEventServiceServer::new(order_events)
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(MAX_RESERVATION_REQUEST_BYTES);
-    let all = Around(routes(reservations.clone(), order_events, flows, serving));
+    let waiting_lists = WaitingLists { flows: flows.clone(), drain: drain.clone() };
+    let all = Around(routes(reservations.clone(), order_events, waiting_lists, flows, serving));
     let all = ServiceBuilder::new().layer(cors()).layer(GrpcWebLayer::new()).service(all);
     let door = Door { reservations: Around(reservations), all };
     server::serve(listener, Arc::new(door), drain).await;
@@ -77,6 +81,7 @@ pub async fn serve(
 fn routes(
     reservations: ReservationServiceServer<Reservations>,
     order_events: OrderEventServiceServer<OrderEvents>,
+    waiting_lists: WaitingLists,
     flows: Arc<Flows>,
     serving: &Serving,
 ) -> Routes {
@@ -84,6 +89,11 @@ fn routes(
     routes
         .add_service(reservations)
         .add_service(order_events)
+        .add_service(
+            WaitingListServiceServer::new(waiting_lists)
+                .accept_compressed(CompressionEncoding::Gzip)
+                .max_decoding_message_size(MAX_RESERVATION_REQUEST_BYTES),
+        )
         .add_service(
             CatalogServiceServer::new(Catalog { flows: flows.clone() })
                 .accept_compressed(CompressionEncoding::Gzip)

@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn a_token_survives_the_way_out_and_in() {
         let last = (OffsetDateTime::UNIX_EPOCH, "demo".parse().unwrap());
-        assert_eq!(decode(&encode(&last)), Some(last));
+        assert_eq!(decode(&encode(&last)), Some(last.clone()));
         let search = |query| Search::new(query, "", None, None);
         let at = FoundAt { by: FoundBy::Likeness, score: 7, start_time: last.0, event_id: last.1 };
         let token = encode_found(&at, &search("a"));

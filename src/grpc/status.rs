@@ -11,7 +11,9 @@ use tonic_types::{ErrorDetails, StatusExt};
 use crate::{
     domain::{Refusal, SeatStatus, UnitLimit},
     flow::Error,
-    limits::{MAX_VIOLATION_BYTES, MAX_VIOLATIONS, MAX_WEBHOOKS, RETRY_DELAY},
+    limits::{
+        MAX_OPEN_ENTRIES_PER_HOLDER, MAX_VIOLATION_BYTES, MAX_VIOLATIONS, MAX_WEBHOOKS, RETRY_DELAY,
+    },
     proto::ErrorReason,
 };
 
@@ -93,7 +95,7 @@ fn classify(refusal: &Refusal) -> (Code, ErrorReason) {
         Refusal::HoldConfirming(_) => (Code::FailedPrecondition, ErrorReason::HoldConfirming),
         Refusal::HoldConfirmed { .. } => (Code::FailedPrecondition, ErrorReason::HoldConfirmed),
         Refusal::EventNotOnSale { .. } => (Code::FailedPrecondition, ErrorReason::EventNotOnSale),
-        Refusal::LimitExceeded { .. } => {
+        Refusal::LimitExceeded { .. } | Refusal::TooManyEntries => {
             (Code::ResourceExhausted, ErrorReason::HolderLimitExceeded)
         }
         Refusal::TooManyWebhooks => (Code::ResourceExhausted, ErrorReason::TooManyWebhooks),
@@ -137,6 +139,7 @@ fn metadata(refusal: &Refusal) -> impl Iterator<Item = (&'static str, String)> {
         Refusal::NoSuchSeatsTogether(asked) => ("quantity", asked.to_string()),
         Refusal::OrphanSeat(seats) => ("stranded_seats", seats.len().to_string()),
         Refusal::LimitExceeded { which, .. } => ("limit", limit_name(*which).to_owned()),
+        Refusal::TooManyEntries => ("limit", OPEN_ENTRIES.to_owned()),
         Refusal::SeatUnavailable(seats) => ("unavailable_seats", seats.len().to_string()),
         Refusal::InsufficientCapacity(areas) => ("short_areas", areas.len().to_string()),
     };
@@ -166,6 +169,10 @@ fn add_violations(details: &mut ErrorDetails, refusal: &Refusal) {
                 UnitLimit::PerHolder => format!("{asked} asked beside {used} of {limit}"),
             };
             details.add_quota_failure_violation(limit_name(*which), text);
+        }
+        Refusal::TooManyEntries => {
+            let text = format!("at most {MAX_OPEN_ENTRIES_PER_HOLDER} at a time");
+            details.add_quota_failure_violation(OPEN_ENTRIES, text);
         }
         Refusal::SeatUnavailable(seats) => {
             for (seat_id, status) in within_bounds(seats, |(id, _)| id.as_str().len() + 20) {
@@ -292,6 +299,9 @@ fn retryable(code: Code, reason: ErrorReason, text: &str, store: Option<&'static
 fn name(reason: ErrorReason) -> &'static str {
     reason.as_str_name().trim_start_matches("ERROR_REASON_")
 }
+
+/// What [`Refusal::TooManyEntries`] is a limit of.
+const OPEN_ENTRIES: &str = "open_waiting_list_entries";
 
 fn limit_name(which: UnitLimit) -> &'static str {
     match which {

@@ -28,6 +28,13 @@ impl Holds {
         Ok(position.map(|(epoch, seq)| Position { epoch: Epoch(epoch), seq }))
     }
 
+    /// The event's revision that is in force; `None` where Redis does not have it.
+    pub async fn revision(&self, event_id: &EventId) -> Result<Option<u64>, Error> {
+        let mut field = cmd("HGET");
+        field.arg(keys::meta(event_id)).arg("revision");
+        Ok(self.links.read(event_id.as_str(), &field).await?.0)
+    }
+
     /// Redis' clock, by which the event's holds run out: ms since 1970.
     pub async fn clock_ms(&self, event_id: &EventId) -> Result<i64, Error> {
         let ((seconds, micros), _): ((i64, i64), _) =

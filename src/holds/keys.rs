@@ -8,6 +8,8 @@
 //!   event Redis knows: `revision`, `seat_count`. The rules that the scripts
 //!   check: `state`, `hold_ttl_ms`, `max_hold_ms`, `max_units_per_hold`,
 //!   `max_units_per_holder`, `journaled`, `max_expired_holds`, `cool_down_ms`.
+//!   Of its waiting list: `listed_until`, in ms of Redis' clock, it has the first pick of
+//!   what is freed; it has seen all up to `list_seen`, a seq.
 //! - `seats`, a hash by seat index: `H` or `S` and the hold's 32 hexadecimal
 //!   digits, or `B`. An available seat has no field.
 //! - `holds`, a hash by hold id: [`crate::domain::HoldRecord`] in MessagePack,
@@ -18,7 +20,8 @@
 //! - `holders`, a hash by holder id: units held and owned together.
 //! - `lapses`, a hash by holder id: how many holds in a row were let run out, a space,
 //!   and until when that counts, in ms of Redis' clock. Forgotten where the event is
-//!   built anew.
+//!   built anew. Where a waiting list has the first pick, also by `/s<seat>` and
+//!   `/a<area>`: the seq that freed it last, a space, and until when that counts.
 //! - `reconciled`, there while a server's comparison of the event counts for
 //!   all; beside the event's state, and with a time to live.
 //! - `log`, a stream of [`super::log::LogEntry`] under ids `<epoch>-<seq>`.

@@ -14,6 +14,7 @@ mod control;
 mod due_holds;
 mod extend_hold;
 mod finish;
+mod first_pick;
 mod get_hold;
 mod hold;
 mod keys;

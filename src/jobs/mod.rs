@@ -11,6 +11,8 @@ mod expire_holds;
 mod give_back;
 mod journal_holds;
 mod measure_deliveries;
+mod measure_waiting_lists;
+mod offer_seats;
 mod preload;
 mod prune;
 mod publish_order_events;
@@ -38,7 +40,7 @@ struct Job {
     run: fn(Arc<Flows>) -> BoxFuture<'static, Result<(), Error>>,
 }
 
-const TABLE: [Job; 13] = [
+const TABLE: [Job; 15] = [
     expire_holds::JOB,
     journal_holds::JOB,
     repeat_outbox::JOB,
@@ -50,6 +52,8 @@ const TABLE: [Job; 13] = [
     deliver::JOB,
     measure_deliveries::JOB,
     preload::JOB,
+    offer_seats::JOB,
+    measure_waiting_lists::JOB,
     prune::JOB,
     reconcile::JOB,
 ];

@@ -54,10 +54,12 @@ const BAD_HOLDS: [BadHold; 33] = [
 ];
 const BAD_OVERRIDE: &[&str] = &["channel_override.actor", "channel_override.reason"];
 
+#[expect(clippy::unnecessary_wraps, reason = "as the field is")]
 fn best(quantity: i32) -> Option<BestAvailable> {
     Some(BestAvailable { quantity, ..BestAvailable::default() })
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the field is")]
 fn because(reason: &str) -> Option<ChannelOverride> {
     Some(ChannelOverride { actor: "ann".into(), reason: reason.into() })
 }

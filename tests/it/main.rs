@@ -70,4 +70,6 @@ mod tidy;
 mod update_event;
 mod vnpay;
 mod vnpay_orders;
+mod waiting_list;
+mod waiting_list_faults;
 mod webhooks;

@@ -315,6 +315,7 @@ fn the_contract_promises_the_bounds_that_are_kept() {
     let (event, catalog) = (proto("event.proto"), proto("catalog.proto"));
     let (reservation, errors) = (proto("reservation.proto"), proto("errors.proto"));
     let (told, presence) = (proto("order_event.proto"), proto("presence.proto"));
+    let waiting = proto("waiting_list.proto");
     let hours = l::MAX_HOLD_TIME.as_secs() / 3_600;
     for (text, promise) in [
         (&errors, format!("the first {}", l::MAX_VIOLATIONS)),
@@ -353,6 +354,12 @@ fn the_contract_promises_the_bounds_that_are_kept() {
         (&reservation, format!("has changed at most every {} s", l::PRESENCE_TOLD.as_secs())),
         (&presence, format!("is there for {} s", l::DEFAULT_PRESENCE_TTL_SECONDS)),
         (&presence, format!("has room for {} viewers", l::MAX_VIEWERS)),
+        (&waiting, format!("beyond {} entries of one", l::MAX_OPEN_ENTRIES_PER_HOLDER)),
+        (&waiting, format!("beyond {} that wait", l::MAX_WAITING_PER_EVENT)),
+        (&waiting, format!("has {} such streams", l::MAX_WAITING_LIST_STREAMS)),
+        (&waiting, format!("at most {} s; an area", l::FIRST_PICK_KEPT.as_secs())),
+        (&waiting, format!("after {} s without", l::FEED_HEARTBEAT.as_secs())),
+        (&waiting, format!("for {} days after", l::WAITING_LIST_KEPT.as_secs() / 86_400)),
         (&told, format!("has {} such streams", l::MAX_ORDER_EVENT_STREAMS)),
         (&told, format!("at most {}.", l::MAX_WEBHOOKS)),
         (&errors, format!("are {} webhooks already", l::MAX_WEBHOOKS)),

@@ -10,6 +10,7 @@ mod fields;
 mod order_events;
 mod presence;
 mod reservation;
+mod waiting_list;
 
 pub(super) use catalog::{
     add_areas, add_seats, block_seats, get_event, list_events, search_events, unblock_seats,
@@ -27,3 +28,4 @@ pub(super) use presence::{get_presence, heartbeat, leave_presence};
 pub(super) use reservation::{
     change_hold, confirm, extend_hold, get_hold, get_seat_map, hold, release, stream_seat_updates,
 };
+pub(super) use waiting_list::{join_waiting_list, waiting_list_entry};

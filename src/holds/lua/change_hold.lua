@@ -67,7 +67,7 @@ end
 
 local before, after = unit_count(hold), #request.seats
 for _, part in ipairs(areas) do after = after + part[QUANTITY] end
-local doomed = setmetatable({holds = {}, ids = {}}, Doomed)
+local doomed = setmetatable({holds = {}, ids = {}, list_first = is_listed}, Doomed)
 
 -- What is short, as the caller would count it: with what the hold has.
 local function short_areas()
@@ -93,7 +93,7 @@ local function why_not()
   local unavailable = doomed:add_owners(got)
   if #unavailable > 0 then return {Refused = {Unavailable = unavailable}} end
   if #short_areas() > 0 or over_limit() then
-    local seen = doomed:add_due(request.scan)
+    local seen = is_listed and 0 or doomed:add_due(request.scan)
     local short = short_areas()
     if #short > 0 or over_limit() then
       if seen == request.scan then return 'Backlog' end

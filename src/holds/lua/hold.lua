@@ -73,7 +73,8 @@ local function hold(asked)
     if lapses >= max_expired_holds then return {CoolingDown = counts_until - now} end
   end
 
-  local doomed = setmetatable({holds = {}, ids = {}}, Doomed)
+  local list_first = is_listed and not asked.entitled
+  local doomed = setmetatable({holds = {}, ids = {}, list_first = list_first}, Doomed)
   local unavailable = doomed:add_owners(asked.seats)
   if #unavailable > 0 then return {Unavailable = unavailable} end
   local function over_limit()
@@ -81,7 +82,7 @@ local function hold(asked)
       and doomed:units_used(asked.holder) + units > max_units_per_holder
   end
   if #doomed:short_areas(asked.areas) > 0 or over_limit() then
-    local seen = doomed:add_due(request.scan)
+    local seen = list_first and 0 or doomed:add_due(request.scan)
     local short = doomed:short_areas(asked.areas)
     if #short > 0 or over_limit() then
       if seen == request.scan then return 'Backlog' end

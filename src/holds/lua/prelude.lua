@@ -87,11 +87,29 @@ local change = {
   seats = {}, areas = {}, touched = {}, holds = {}, expired = {}, undone = {}, ended = {},
 }
 
+-- The seq of the log entry that this script will write.
+local function next_seq()
+  change.seq = change.seq or (tonumber(redis.call('HGET', META, 'seq')) + 1)
+  return change.seq
+end
+
+-- Where a waiting list has the first pick, notes what is freed, and when.
+local listed_until
+local function note_freed(kind, names)
+  listed_until = listed_until or tonumber(redis.call('HGET', META, 'listed_until') or 0)
+  if listed_until <= now then return end
+  local note = ('%d %d'):format(next_seq(), listed_until)
+  for _, name in ipairs(names) do redis.call('HSET', LAPSES, kind .. name, note) end
+end
+
 local function changed_seats(status, seats)
-  if #seats > 0 then change.seats[#change.seats + 1] = {status, seats} end
+  if #seats == 0 then return end
+  change.seats[#change.seats + 1] = {status, seats}
+  if status == AVAILABLE then note_freed('/s', seats) end
 end
 
 local function take_area(area, quantity)
+  if quantity < 0 then note_freed('/a', {area}) end
   if quantity ~= 0 then
     redis.call('HINCRBY', AREAS, 'f' .. area, -quantity)
     change.touched[area] = true
@@ -111,8 +129,7 @@ end
 
 -- Puts a hold that was made or changed; it remembers the log entry that says so.
 local function changed_hold(id, hold)
-  change.seq = change.seq or (tonumber(redis.call('HGET', META, 'seq')) + 1)
-  hold[SEQ] = change.seq
+  hold[SEQ] = next_seq()
   change.holds[#change.holds + 1] = PAIR_OF_AN_ID .. id .. put(id, hold)
 end
 

@@ -8,10 +8,13 @@ if refused then return refused end
 
 -- What the event allows.
 local rules = redis.call('HMGET', META, 'state', 'hold_ttl_ms', 'max_hold_ms',
-  'max_units_per_hold', 'max_units_per_holder', 'journaled', 'revision', 'max_expired_holds')
+  'max_units_per_hold', 'max_units_per_holder', 'journaled', 'revision', 'max_expired_holds',
+  'listed_until', 'list_seen')
 local max_hold_ms, max_units_per_hold = tonumber(rules[3]), tonumber(rules[4])
 local max_units_per_holder, journaled = tonumber(rules[5]), rules[6] == '1'
 local revision, max_expired_holds = tonumber(rules[7]), tonumber(rules[8]) or 0
+-- Whether a waiting list has the first pick, and what it has seen.
+local is_listed, list_seen = (tonumber(rules[9]) or 0) > now, tonumber(rules[10]) or 0
 
 -- What a call's holds name is read at once, and what they write is written at
 -- once: a command costs as much as all that a script does with its answer. Both are
@@ -62,7 +65,22 @@ function Doomed:add(id, hold)
   end
 end
 
--- Adds those that have the seats; answers which seats are not to be had.
+-- Those of the names that the waiting list has not seen since they were freed.
+local function unseen(kind, names)
+  local found, fields = {}, {}
+  if #names == 0 then return found end
+  for i, name in ipairs(names) do fields[i] = kind .. name end
+  for i, note in ipairs(redis.call('HMGET', LAPSES, unpack(fields))) do
+    local freed, kept_until = (note or ''):match('^(%d+) (%d+)$')
+    if freed and tonumber(freed) > list_seen and tonumber(kept_until) > now then
+      found[#found + 1] = names[i]
+    end
+  end
+  return found
+end
+
+-- Adds those that have the seats; answers which seats are not to be had. Where the
+-- waiting list has the first pick, that is what has run out and what was just freed, too.
 function Doomed:add_owners(seats)
   local unavailable = {}
   for _, seat in ipairs(seats) do
@@ -74,12 +92,15 @@ function Doomed:add_owners(seats)
         other = self.holds[owner] or hold_of(owner)
         state = other and other[STATE]
       end
-      if other and state == ACTIVE and other[EXPIRES] <= now then
+      if other and state == ACTIVE and other[EXPIRES] <= now and not self.list_first then
         self:add(owner, other)
       elseif other or status ~= HELD then
         unavailable[#unavailable + 1] = {seat, status}
       end -- A seat whose hold is gone from Redis is nobody's.
     end
+  end
+  for _, seat in ipairs(self.list_first and unseen('/s', seats) or {}) do
+    if not values[seat] then unavailable[#unavailable + 1] = {seat, HELD} end
   end
   return unavailable
 end
@@ -100,6 +121,7 @@ function Doomed:short_areas(areas)
   local short = {}
   for _, part in ipairs(areas) do
     local available = tonumber(redis.call('HGET', AREAS, 'f' .. part[1])) or 0
+    if self.list_first and #unseen('/a', {part[1]}) > 0 then available = 0 end
     for _, hold in pairs(self.holds) do
       for _, theirs in ipairs(hold[AREAS_HELD]) do
         if theirs[AREA] == part[1] then available = available + theirs[QUANTITY] end

@@ -13,6 +13,7 @@ mod stage;
 mod stores;
 pub mod told;
 pub mod vnpay;
+pub mod waiting;
 mod watcher;
 
 pub use errors::{code_and_reason, refusal};
