@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cache::Cache,
-    config::{Doors, Mail, Stores},
+    config::{self, Doors, Mail, Stores},
     feed::Feeds,
     flow::{Couriers, Flows, Rooms},
     grpc::{self, Serving},
@@ -28,7 +28,7 @@ use crate::{
     mail::{self, Mailer},
     payments::{Providers, VnpaySettings},
     presence::Presence,
-    queue::Queue,
+    queue::{Key, Queue},
     redis::Links,
     telemetry,
     webhooks::Caller,
@@ -84,7 +84,7 @@ impl App {
             feeds: feeds.clone(),
             cache: Cache::new(Arc::new(Links::new(stores.redis_url.expose_secret())?)),
             presence: Presence::new(links.clone(), stores.presence_ttl_seconds),
-            queue: Queue::new(links),
+            queue: Queue::new(links, queue_key(&doors.queue)?),
             providers: providers.clone(),
             couriers,
             encoders: grpc::ENCODERS,
@@ -187,7 +187,7 @@ pub async fn connect(stores: &Stores) -> anyhow::Result<Arc<Flows>> {
         feeds,
         cache: Cache::new(Arc::new(Links::new(stores.redis_url.expose_secret())?)),
         presence: Presence::new(links.clone(), stores.presence_ttl_seconds),
-        queue: Queue::new(links),
+        queue: Queue::new(links, None),
         providers,
         couriers,
         encoders: grpc::ENCODERS,
@@ -216,6 +216,13 @@ pub fn providers(doors: &Doors) -> anyhow::Result<Providers> {
         }),
     };
     Ok(Providers::new(vnpay.as_ref())?)
+}
+
+/// What waiting rooms sign with, where a setting says it.
+fn queue_key(set: &config::Queue) -> anyhow::Result<Option<Key>> {
+    let secret = set.key().context("HOLDFAST_QUEUE_KEY_FILE")?;
+    let key = secret.map(|text| Key::new(text.expose_secret().as_bytes().to_vec()));
+    key.transpose().context("HOLDFAST_QUEUE_KEY")
 }
 
 /// The way to the mail server, where there is one.

@@ -3,12 +3,15 @@
 mod load;
 mod mail;
 mod payments;
+mod queue;
 
 pub use load::{
-    ConfirmLoad, HoldLoad, Houses, LoadCommon, LoadOptions, SaleLoad, Scenario, StreamLoad,
+    ConfirmLoad, HoldLoad, Houses, LoadCommon, LoadOptions, QueueLoad, SaleLoad, Scenario,
+    StreamLoad,
 };
 pub use mail::Mail;
 pub use payments::Payments;
+pub use queue::Queue;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -118,6 +121,8 @@ pub struct Doors {
     pub payments: Payments,
     #[command(flatten)]
     pub mail: Mail,
+    #[command(flatten)]
+    pub queue: Queue,
 }
 
 /// What to serve on.

@@ -6,6 +6,7 @@ mod checkout;
 mod choosing;
 mod load;
 mod order_events;
+mod queue;
 mod waiting_list;
 
 pub use cache::*;
@@ -13,6 +14,7 @@ pub use checkout::*;
 pub use choosing::*;
 pub use load::*;
 pub use order_events::*;
+pub use queue::*;
 pub use waiting_list::*;
 
 use std::{

@@ -34,6 +34,10 @@ const RECONCILED: &str = "holdfast_reconcile_events_total";
 const DELIVERIES: &str = "holdfast_deliveries_total";
 const DELIVERIES_DUE: &str = "holdfast_deliveries_due";
 const DEAD_LETTERS: &str = "holdfast_dead_letters";
+const QUEUE_WAITING: &str = "holdfast_queue_waiting";
+const LET_IN: &str = "holdfast_queue_admitted_total";
+const REAPED: &str = "holdfast_queue_reaped_total";
+const QUEUE_STREAMS: &str = "holdfast_queue_streams";
 const UNPUBLISHED: &str = "holdfast_order_events_unpublished";
 const PRELOADED: &str = "holdfast_preloaded_events_total";
 const WAITING: &str = "holdfast_waiting_list_entries";
@@ -120,6 +124,10 @@ fn describe() {
     }
     describe_gauge!(WAITING, "Entries of all waiting lists that have not ended, by state");
     describe_counter!(OFFERS, "Offers to waiting lists that this server made or saw end, by what");
+    describe_gauge!(QUEUE_WAITING, "Places that wait in the queues of all events, of all servers");
+    describe_counter!(LET_IN, "Places that this server's calls let in");
+    describe_counter!(REAPED, "Places that this server's calls gave up: nothing was heard of them");
+    describe_gauge!(QUEUE_STREAMS, "Open streams of positions in queues");
     describe_counter!(REPEATED, "Outbox rows that this server did for another, or again");
 }
 
@@ -214,6 +222,34 @@ pub fn viewer_went() {
 /// Notes that an event's presence could not be kept or asked for.
 pub fn presence_failed() {
     counter!(PRESENCE_FAILED).increment(1);
+}
+
+/// An open stream of a place's position, counted until it is dropped.
+#[derive(Debug)]
+pub struct QueueStream(());
+
+/// Counts a stream of a place's position.
+pub fn queue_stream() -> QueueStream {
+    gauge!(QUEUE_STREAMS).increment(1);
+    QueueStream(())
+}
+
+impl Drop for QueueStream {
+    fn drop(&mut self) {
+        gauge!(QUEUE_STREAMS).decrement(1);
+    }
+}
+
+/// Notes places that were let in, and such as were given up.
+pub fn let_in(admitted: u64, reaped: u64) {
+    counter!(LET_IN).increment(admitted);
+    counter!(REAPED).increment(reaped);
+}
+
+/// Notes how many wait.
+#[expect(clippy::cast_precision_loss, reason = "exact far beyond what Redis holds")]
+pub fn queue_waiting(places: u64) {
+    gauge!(QUEUE_WAITING).set(places as f64);
 }
 
 /// Notes a finished run of a job.

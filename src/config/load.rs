@@ -66,6 +66,9 @@ pub enum Scenario {
     Sale(SaleLoad),
     /// Watch: many streams, while seats are held and released at a steady rate.
     Stream(StreamLoad),
+    /// Wait: many join the queue before one sale and stream where they are; then it opens,
+    /// and lets them in. Checks that nobody passes by.
+    Queue(QueueLoad),
 }
 
 /// Which events are loaded.
@@ -183,6 +186,21 @@ pub struct StreamLoad {
     /// How long seats change.
     #[arg(long, default_value = "10", value_parser = seconds)]
     pub seconds: Duration,
+}
+
+/// `load queue`
+#[derive(Debug, Clone, Args)]
+pub struct QueueLoad {
+    #[command(flatten)]
+    pub houses: Houses,
+    /// Who waits, spread over the --connections.
+    #[arg(long, default_value_t = 1_000,
+          value_parser = clap::value_parser!(u32).range(1..=MAX_LOAD_SUBSCRIBERS))]
+    pub people: u32,
+    /// How many are let in a minute.
+    #[arg(long, value_name = "N", default_value_t = 60_000,
+          value_parser = clap::value_parser!(u32).range(1..=600_000))]
+    pub per_minute: u32,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -18,6 +18,7 @@ mod order_event;
 mod orphans;
 mod payment;
 mod position;
+mod queue;
 mod refusal;
 mod search;
 mod seat;
@@ -47,6 +48,7 @@ pub use order_event::{
 pub use orphans::beside;
 pub use payment::{Payment, PaymentState, Refund, RefundRequest, RefundState, Settlement};
 pub use position::{Epoch, Position, TokenError};
+pub use queue::{Admission, QueuePosition};
 pub use refusal::{FieldViolation, Refusal, Shortage, UnitLimit};
 pub use search::{FoundAt, FoundBy, Search, SearchPaging, wrong_letters};
 pub use seat::{AreaState, SeatStatus};

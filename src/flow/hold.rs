@@ -94,6 +94,7 @@ impl Flows {
             failpoint!("hold:held");
             if let Some(record) = self.journal_new_hold(&event, *hold_id, record).await? {
                 failpoint!("hold:journaled");
+                self.note_admission_used(&event, &request.holder_id);
                 return self.held(&event, *hold_id, &record, &stranded).await;
             }
             self.event_anew(event_id).await.map_err(Error::after_a_change)?;
@@ -125,11 +126,13 @@ impl Flows {
         if request.is_entitled {
             return Ok(true);
         }
-        let may = self
-            .check_admission(event, &request.holder_id, &request.admission_token)
-            .and_then(|()| check_channels(&event.chart, items, &request.keys));
+        let HoldRequest { holder_id, admission_token, keys, .. } = request;
+        let may = match self.check_admission(event, holder_id, admission_token).await {
+            Ok(()) => check_channels(&event.chart, items, keys).map_err(Error::from),
+            refused => refused,
+        };
         match may {
-            Err(refusal) if !Box::pin(self.was_made(request)).await? => {
+            Err(Error::Refused(refusal)) if !Box::pin(self.was_made(request)).await? => {
                 // Refused is who was not let in, again and again: Postgres is not asked
                 // each time.
                 if self.holds.revision(&request.event_id).await? <= Some(event.revision) {
@@ -138,10 +141,11 @@ impl Flows {
                 self.event_anew(&request.event_id).await?;
                 Ok(false)
             }
-            _ => {
+            Ok(()) | Err(Error::Refused(_)) => {
                 self.note_override(event, request.hold_id, items, &request.keys).await?;
                 Ok(true)
             }
+            Err(trouble) => Err(trouble),
         }
     }
 

@@ -51,8 +51,10 @@ impl Flows {
             };
             let configure = |epoch| self.holds.configure(event_id, epoch, &configuration);
             match self.on_event(event_id, configure).await?.1 {
-                // Last: whoever reads anew by then finds what Redis has.
+                // A queue, too: of an event that has none any more, nobody waits on. Last
+                // the caches: whoever reads anew by then finds what Redis has.
                 ConfigureReply::Changed | ConfigureReply::Kept => {
+                    self.let_in(event_id).await?;
                     return self.tell_caches(event_id).await;
                 }
                 // Units were withdrawn for a share that was never made. Whoever may still

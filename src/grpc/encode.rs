@@ -3,11 +3,13 @@
 mod channel;
 mod checkout;
 mod order_events;
+mod queue;
 mod waiting_list;
 
 pub use channel::*;
 pub use checkout::*;
 pub use order_events::*;
+pub use queue::*;
 pub use waiting_list::*;
 
 use time::OffsetDateTime;

@@ -14,6 +14,7 @@ mod layers;
 mod order_events;
 mod page_token;
 mod presence;
+mod queue;
 mod reservation;
 mod server;
 mod stall;
@@ -41,7 +42,7 @@ use crate::{
         channel_service_server::ChannelServiceServer,
         checkout_service_server::CheckoutServiceServer,
         order_event_service_server::OrderEventServiceServer,
-        presence_service_server::PresenceServiceServer,
+        presence_service_server::PresenceServiceServer, queue_service_server::QueueServiceServer,
         reservation_service_server::ReservationServiceServer,
         waiting_list_service_server::WaitingListServiceServer,
     },
@@ -53,6 +54,7 @@ use door::Door;
 use layers::Around;
 use order_events::OrderEvents;
 use presence::Presences;
+use queue::Queues;
 use reservation::Reservations;
 use waiting_list::WaitingLists;
 
@@ -71,8 +73,13 @@ pub async fn serve(
     let order_events = OrderEventServiceServer::new(order_events)
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(MAX_RESERVATION_REQUEST_BYTES);
+    let queues = Queues { flows: flows.clone(), drain: drain.clone() };
+    let queues = QueueServiceServer::new(queues)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(MAX_RESERVATION_REQUEST_BYTES);
     let waiting_lists = WaitingLists { flows: flows.clone(), drain: drain.clone() };
-    let all = Around(routes(reservations.clone(), order_events, waiting_lists, flows, serving));
+    let streams = (order_events, queues, waiting_lists);
+    let all = Around(routes(reservations.clone(), streams, flows, serving));
     let all = ServiceBuilder::new().layer(cors()).layer(GrpcWebLayer::new()).service(all);
     let door = Door { reservations: Around(reservations), all };
     server::serve(listener, Arc::new(door), drain).await;
@@ -80,8 +87,11 @@ pub async fn serve(
 
 fn routes(
     reservations: ReservationServiceServer<Reservations>,
-    order_events: OrderEventServiceServer<OrderEvents>,
-    waiting_lists: WaitingLists,
+    (order_events, queues, waiting_lists): (
+        OrderEventServiceServer<OrderEvents>,
+        QueueServiceServer<Queues>,
+        WaitingLists,
+    ),
     flows: Arc<Flows>,
     serving: &Serving,
 ) -> Routes {
@@ -89,6 +99,7 @@ fn routes(
     routes
         .add_service(reservations)
         .add_service(order_events)
+        .add_service(queues)
         .add_service(
             WaitingListServiceServer::new(waiting_lists)
                 .accept_compressed(CompressionEncoding::Gzip)

@@ -17,7 +17,7 @@ mod finish;
 mod first_pick;
 mod get_hold;
 mod hold;
-mod keys;
+pub(crate) mod keys;
 mod load;
 mod log;
 mod order_hold;

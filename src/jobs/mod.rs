@@ -10,6 +10,7 @@ mod deliver;
 mod expire_holds;
 mod give_back;
 mod journal_holds;
+mod let_in;
 mod measure_deliveries;
 mod measure_waiting_lists;
 mod offer_seats;
@@ -40,7 +41,7 @@ struct Job {
     run: fn(Arc<Flows>) -> BoxFuture<'static, Result<(), Error>>,
 }
 
-const TABLE: [Job; 15] = [
+const TABLE: [Job; 16] = [
     expire_holds::JOB,
     journal_holds::JOB,
     repeat_outbox::JOB,
@@ -50,6 +51,7 @@ const TABLE: [Job; 15] = [
     give_back::JOB,
     publish_order_events::JOB,
     deliver::JOB,
+    let_in::JOB,
     measure_deliveries::JOB,
     preload::JOB,
     offer_seats::JOB,

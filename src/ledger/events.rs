@@ -208,6 +208,18 @@ impl Ledger {
         rows.iter().map(|row| Ok((parse(row.get(0))?, unsigned(row.get(1))?))).collect()
     }
 
+    /// The events before whose sale a queue stands, [`MAX_ACTIVE_EVENTS`] at most.
+    pub async fn waiting_rooms(&self) -> Result<Vec<EventId>, Error> {
+        const SQL: &str = "-- waiting_rooms
+            SELECT event_id FROM events
+            WHERE waiting_room <> 'OFF'
+                AND (state <> 'CLOSED' OR update_time > now() - $1 * interval '1 second')
+            ORDER BY update_time DESC LIMIT $2";
+        let kept = CLOSED_EVENT_KEPT.as_secs_f64();
+        let rows = self.query(SQL, &[&kept, &MAX_ACTIVE_EVENTS]).await?;
+        rows.iter().map(|row| parse(row.get(0))).collect()
+    }
+
     /// The events that the jobs look after: all that can still have holds, those
     /// that changed last first, [`MAX_ACTIVE_EVENTS`] at most.
     pub async fn active_events(&self) -> Result<Vec<ActiveEvent>, Error> {

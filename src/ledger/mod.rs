@@ -28,6 +28,7 @@ mod refund_order;
 mod refunds;
 mod search;
 mod seats;
+mod secrets;
 mod server;
 mod session;
 mod shares;

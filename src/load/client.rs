@@ -13,7 +13,7 @@ use crate::{
     config::LoadCommon,
     limits::{LOAD_CALL_TIMEOUT, LOAD_MAX_ANSWER_BYTES, MAX_STREAMS_PER_CONNECTION},
     proto::{
-        catalog_service_client::CatalogServiceClient,
+        catalog_service_client::CatalogServiceClient, queue_service_client::QueueServiceClient,
         reservation_service_client::ReservationServiceClient,
     },
 };
@@ -56,6 +56,10 @@ impl Clients {
     pub fn of(&self, worker: usize) -> Reservations {
         ReservationServiceClient::new(self.channels[worker % self.channels.len()].clone())
             .max_decoding_message_size(LOAD_MAX_ANSWER_BYTES)
+    }
+
+    pub fn queues(&self, worker: usize) -> QueueServiceClient<Channel> {
+        QueueServiceClient::new(self.channels[worker % self.channels.len()].clone())
     }
 
     pub fn catalog(&self, worker: usize) -> CatalogServiceClient<Channel> {

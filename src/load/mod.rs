@@ -15,6 +15,7 @@ mod meter;
 mod pace;
 mod plot;
 mod progress;
+mod queue;
 mod report;
 mod sale;
 mod series;
@@ -126,6 +127,7 @@ async fn load(options: &LoadOptions) -> anyhow::Result<usize> {
         Scenario::Confirm(load) => (&load.houses, confirm::need(load, common)?),
         Scenario::Sale(load) => (&load.houses, sale::need(load, common)?),
         Scenario::Stream(load) => (&load.houses, stream::need(load, common)?),
+        Scenario::Queue(load) => (&load.houses, queue::need(load, common)?),
     };
     if let Some(path) = &common.plot {
         // Found now, not when all is over.
@@ -139,7 +141,7 @@ async fn load(options: &LoadOptions) -> anyhow::Result<usize> {
         clients,
         meter: Meter::default(),
         delays: Meter::default(),
-        plots_delays: matches!(scenario, Scenario::Stream(_)),
+        plots_delays: matches!(scenario, Scenario::Stream(_) | Scenario::Queue(_)),
         turns: OnceLock::new(),
         stopped: CancellationToken::new(),
         check: common.check,
@@ -167,7 +169,14 @@ async fn load(options: &LoadOptions) -> anyhow::Result<usize> {
     for violation in violations.into_iter().flatten().take(LOAD_MAX_VIOLATIONS_TOLD) {
         println!("{violation}");
     }
-    let count = violations.map(Vec::len);
+    for violation in played.violations.iter().take(LOAD_MAX_VIOLATIONS_TOLD) {
+        println!("{violation}");
+    }
+    // What a scenario finds by itself counts, whether answers are checked or not.
+    let count = match (violations.map(Vec::len), played.violations.len()) {
+        (None, 0) => None,
+        (checked, played) => Some(checked.unwrap_or(0) + played),
+    };
     let report = Report { played: &played, tally: &run.meter.tally(), violations: count };
     match common.json {
         true => println!("{}", report.json()),
@@ -184,5 +193,6 @@ async fn play(run: &Arc<Run>, options: &LoadOptions) -> anyhow::Result<Played> {
         Scenario::Confirm(load) => confirm::play(run, load).await,
         Scenario::Sale(load) => sale::play(run, load).await,
         Scenario::Stream(load) => stream::play(run, load, &options.common).await,
+        Scenario::Queue(load) => queue::play(run, load).await,
     }
 }

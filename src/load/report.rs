@@ -16,11 +16,13 @@ pub struct Played {
     more: Vec<(&'static str, Value)>,
     /// The same calls by what they were, where they were several kinds.
     pub verbs: Vec<(&'static str, Tally)>,
+    /// What should not have been.
+    pub violations: Vec<String>,
 }
 
 impl Played {
     pub fn new(scenario: &'static str, took: Duration) -> Self {
-        Self { scenario, took, more: Vec::new(), verbs: Vec::new() }
+        Self { scenario, took, more: Vec::new(), verbs: Vec::new(), violations: Vec::new() }
     }
 
     /// Tells one thing more.

@@ -3,7 +3,7 @@
 
 use futures_util::future::join_all;
 use holdfast::{
-    config::{Doors, Mail, Payments},
+    config::{Doors, Mail, Payments, Queue},
     proto::{OrderState, SeatStatus},
 };
 use tokio::net::TcpListener;
@@ -68,7 +68,13 @@ async fn who_has_no_provider_waits_for_none() {
         vnpay_api_url: format!("http://{}/api", silent.local_addr().unwrap()),
         ..Payments::default()
     };
-    let doors = Doors { grpc_addr: any, http_addr: any, payments, mail: Mail::default() };
+    let doors = Doors {
+        grpc_addr: any,
+        http_addr: any,
+        payments,
+        mail: Mail::default(),
+        queue: Queue::default(),
+    };
     let server = Server::start_on(&doors, &stores.settings()).await;
     server.create_event(small_event(EVENT)).await.unwrap();
     let mut orders = Vec::new();

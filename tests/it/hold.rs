@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use holdfast::{
-    config::{self, Doors, Mail, Payments},
+    config::{self, Doors, Mail, Payments, Queue},
     domain::EventId,
     holds::Holds,
     proto::{EventState, HoldRequest, HoldState, SeatStatus},
@@ -262,6 +262,7 @@ async fn shares_no_call_where_each_shall_go_by_itself() {
         http_addr: any,
         payments: Payments::default(),
         mail: Mail::default(),
+        queue: Queue::default(),
     };
     let server = Server::start_on(&doors, &settings).await;
     let event_id: EventId = EVENT.parse().unwrap();

@@ -166,6 +166,20 @@ async fn a_sale_has_watchers_holders_and_buyers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_queue_is_waited_in_to_its_end() {
+    let stage = Stage::empty().await;
+    let told = load(&stage.server, "queue --people 60 --per-minute 6000 --connections 2").await;
+    assert_eq!(
+        [&told["scenario"], &told["ok"], &told["people"]],
+        [&json!("queue"), &json!(60), &json!(60)]
+    );
+    // Each is told where it is, and that it was let in.
+    assert!(told["messages"].as_u64().unwrap() >= 120, "{told}");
+    assert_eq!([&told["streams_ended"], &told["errors"]], [&json!(0), &json!({})]);
+    assert!(own_events(&stage.server).await.iter().all(|e| e.state() == EventState::Closed));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn streams_count_what_reaches_whom() {
     let stage = Stage::empty().await;
     let args = "stream --subscribers 20 --stalled 10 --changes 60 --seconds 1";

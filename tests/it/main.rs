@@ -14,6 +14,7 @@ mod support;
 
 mod add_areas;
 mod add_seats;
+mod admission;
 mod another_postgres;
 mod another_redis;
 mod audit;
@@ -57,6 +58,7 @@ mod outbox;
 mod packed_seats;
 mod pay_order;
 mod presence;
+mod queue;
 mod redis_access;
 mod refund_order;
 mod release;

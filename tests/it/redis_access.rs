@@ -6,7 +6,7 @@ use holdfast::{
     domain::{EventId, Position},
     holds::Holds,
     proto::{
-        self, BlockSeatsRequest, OrphanPolicy, SeatStatus, UnblockSeatsRequest,
+        self, BlockSeatsRequest, OrphanPolicy, SeatStatus, UnblockSeatsRequest, WaitingRoom,
         presence_service_client::PresenceServiceClient,
     },
 };
@@ -16,6 +16,7 @@ use crate::support::{
     EVENT, Server, Stores,
     certificates::make_certificates,
     eventually, floor, hold_request,
+    line::{self, Line},
     redis_fleet::{RedisServer, free_port, sample},
     small_event,
 };
@@ -91,6 +92,7 @@ async fn do_everything(server: &Server, holds: &Holds, postgres: &tokio_postgres
     presence.heartbeat(proto::HeartbeatRequest { event_id, viewer_id }).await.unwrap();
     let (event_id, viewer_id) = (EVENT.to_owned(), "ann".to_owned());
     presence.leave(proto::LeaveRequest { event_id, viewer_id }).await.unwrap();
+    queue(server).await;
 
     // The journal job, and what the hourly job asks of Redis.
     eventually("the hold is journaled", async || {
@@ -111,6 +113,21 @@ async fn do_everything(server: &Server, holds: &Holds, postgres: &tokio_postgres
     let asked = [held.hold_id.parse().unwrap()];
     let found = holds.audit_holds(&event_id, picture.position.epoch, &asked).await.unwrap();
     assert_eq!(found.len(), 1);
+}
+
+/// All that a queue asks for, but to put back what was lost, which is no more.
+async fn queue(server: &Server) {
+    let room = |room| move |event: &mut proto::Event| event.set_waiting_room(room);
+    line::change(server, "waiting_room", room(WaitingRoom::Inventory)).await;
+    let line = Line::of(server).await;
+    let admission = line.let_in("dan").await;
+    let (gone, _) = line.join("eve").await.unwrap();
+    line.leave(&gone).await.unwrap();
+    let mut request = hold_request("dan", &["F-1"]);
+    request.admission_token = admission.admission_token;
+    let hold = server.hold(request).await.unwrap();
+    server.release(&hold, &[], vec![]).await.unwrap();
+    line::change(server, "waiting_room", room(WaitingRoom::Off)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! Orders that are paid at VNPAY's: in time, late, twice, wrongly, silently.
 
 use holdfast::{
-    config::{Doors, Mail, Payments},
+    config::{Doors, Mail, Payments, Queue},
     proto::{
         self, CreateOrderResponse, Hold, Order, OrderState, PaymentState, RefundState, SeatStatus,
     },
@@ -34,7 +34,13 @@ impl Scene {
             vnpay_api_url: settings.api_url,
             ..Payments::default()
         };
-        let doors = Doors { grpc_addr: any, http_addr: any, payments, mail: Mail::default() };
+        let doors = Doors {
+            grpc_addr: any,
+            http_addr: any,
+            payments,
+            mail: Mail::default(),
+            queue: Queue::default(),
+        };
         let server = Server::start_on(&doors, &stores.settings()).await;
         let ipn_url = format!("http://{}/payments/vnpay/callback", server.app.http_addr);
         simulator.set(&json!({ "ipn_urls": [ipn_url], "ipn_tries": 3 })).await;

@@ -9,6 +9,7 @@ mod event;
 mod fields;
 mod order_events;
 mod presence;
+mod queue;
 mod reservation;
 mod waiting_list;
 
@@ -25,6 +26,7 @@ pub(super) use order_events::{
     stream_order_events,
 };
 pub(super) use presence::{get_presence, heartbeat, leave_presence};
+pub(super) use queue::{join, leave_queue, stream_position};
 pub(super) use reservation::{
     change_hold, confirm, extend_hold, get_hold, get_seat_map, hold, release, stream_seat_updates,
 };

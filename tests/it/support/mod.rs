@@ -4,6 +4,7 @@ pub mod certificates;
 mod errors;
 pub mod hook;
 pub mod http;
+pub mod line;
 pub mod mailbox;
 pub mod model;
 pub mod post;

@@ -1,7 +1,7 @@
 //! A house that writes to its buyers.
 
 use holdfast::{
-    config::{Doors, Mail, Payments},
+    config::{Doors, Mail, Payments, Queue},
     proto::{self, Order},
 };
 use tokio_postgres::Client;
@@ -82,7 +82,13 @@ pub async fn start(stores: &Stores, smtp_url: String) -> Server {
         mail_from: Some("The House <tickets@house.example>".into()),
         mail_utc_offset: time::UtcOffset::from_hms(7, 0, 0).unwrap(),
     };
-    let doors = Doors { grpc_addr: any, http_addr: any, payments: Payments::default(), mail };
+    let doors = Doors {
+        grpc_addr: any,
+        http_addr: any,
+        payments: Payments::default(),
+        mail,
+        queue: Queue::default(),
+    };
     Server::start_on(&doors, &stores.settings()).await
 }
 

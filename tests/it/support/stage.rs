@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use holdfast::{
     app::App,
-    config::{self, Doors, Mail, Payments},
+    config::{self, Doors, Mail, Payments, Queue},
     proto::{
         self, catalog_service_client::CatalogServiceClient,
         checkout_service_client::CheckoutServiceClient,
@@ -200,7 +200,7 @@ impl Server {
 pub fn any_doors() -> Doors {
     let any = "127.0.0.1:0".parse().unwrap();
     let (payments, mail) = (Payments::default(), Mail::default());
-    Doors { grpc_addr: any, http_addr: any, payments, mail }
+    Doors { grpc_addr: any, http_addr: any, payments, mail, queue: Queue::default() }
 }
 
 /// A server with [`EVENT`] on sale, on stores of its own.
