@@ -20,7 +20,6 @@ pub(super) fn preloaded() -> Preloaded {
 }
 
 /// More than a window has.
-#[expect(clippy::cast_sign_loss, reason = "a small number")]
 const PRELOADED_MOST: u64 = PRELOAD_EVENTS as u64 * PRELOADED_KEPT.as_secs();
 
 impl Flows {

@@ -40,7 +40,9 @@ pub fn framed_parts(parts: &[Bytes], last: &impl Message) -> Bytes {
     let mut bytes = BytesMut::with_capacity(PREFIX_BYTES + length);
     bytes.put_u8(0);
     bytes.put_u32(u32::try_from(length).expect("the contract's bounds keep messages below 4 GB"));
-    parts.iter().for_each(|part| bytes.put_slice(part));
+    for part in parts {
+        bytes.put_slice(part);
+    }
     last.encode(&mut bytes).expect("there is room for it");
     bytes.freeze()
 }
