@@ -186,6 +186,7 @@ async fn pages_have_each_event_once() {
                 let page = search(&stage.server, request.clone()).await;
                 assert!(page.events.len() <= page_size as usize && !page.events.is_empty());
                 ids.extend(page.events.into_iter().map(|event| event.event_id));
+                assert!(ids.len() <= whole.len(), "{text:?} by {page_size}: {ids:?}");
                 request.page_token = page.next_page_token;
                 if request.page_token.is_empty() {
                     break;
