@@ -4,8 +4,9 @@ use std::{collections::HashMap, time::Duration};
 
 use futures_util::future::join_all;
 use holdfast::{
-    domain::{AreaIndex, Epoch, EventId},
+    domain::{AreaIndex, Epoch, EventId, ShareRequest},
     holds::{Holds, Reply, WithdrawArgs, WithdrawReply},
+    ledger::{Ledger, Settings, SharePlan},
     proto::{
         AddAreasRequest, AllocateAreaRequest, Allocation, Area, AreaQuantity, GetEventRequest,
         HoldRequest,
@@ -295,4 +296,35 @@ async fn an_audit_tells_what_was_withdrawn_for_nothing() {
     let (_, said) = audit(&stage.stores, &["--repair"]).await;
     assert_eq!(told(&stage.server).await[0].1, 100, "{said}");
     the_audit_is_empty(&stage).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_change_has_passed_is_not_moved() {
+    let stage = Stage::new().await;
+    let url = stage.stores.settings().postgres_url;
+    let ledger = Ledger::new(&Settings { url, pool_size: 1 }).unwrap();
+    let request = ShareRequest {
+        event_id: EVENT.parse().unwrap(),
+        channel: "club".parse().unwrap(),
+        area_id: "floor".parse().unwrap(),
+        share_area_id: "fans".parse().unwrap(),
+        name: "fans".into(),
+        quantity: 10,
+        actor: "ann".into(),
+        reason: "for the club".into(),
+    };
+    let plan = async || match ledger.plan_share(&request).await.unwrap() {
+        SharePlan::Move(units) => units,
+        SharePlan::Nothing => panic!("there is no share yet"),
+    };
+    // What was withdrawn came back with the other change, or the other epoch.
+    let planned = plan().await;
+    let (epoch, _) = epoch_and_revision(&stage).await;
+    let event = small_event(EVENT).event.unwrap();
+    stage.server.update_event(event, &["name"]).await.unwrap();
+    assert_eq!(ledger.move_units(&request, &planned, epoch).await.unwrap(), None);
+    let (planned, another) = (plan().await, Epoch(epoch.0 + 1));
+    assert_eq!(ledger.move_units(&request, &planned, another).await.unwrap(), None);
+    assert_eq!(told(&stage.server).await, areas(&[("floor", 100, 100)]));
+    assert!(ledger.move_units(&request, &planned, epoch).await.unwrap().is_some());
 }
