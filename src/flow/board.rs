@@ -268,7 +268,9 @@ impl Seats {
         while self.position != head {
             match feed.changes_after(self.position, head) {
                 Changes::Entries(entries) if !entries.is_empty() => {
-                    entries.iter().for_each(|entry| self.apply(entry));
+                    for entry in entries {
+                        self.apply(&entry);
+                    }
                 }
                 _ => return false,
             }

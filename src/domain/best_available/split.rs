@@ -98,7 +98,9 @@ fn windows(runs: &[Run], quantity: usize, blocks: usize) -> Vec<Range<usize>> {
     let (mut first, mut begin, mut end) = (0, 0, 0);
     let (mut narrowest, mut found) = (usize::MAX, Vec::new());
     for row in &by_row {
-        row.iter().for_each(|run| lengths.0[Lengths::of(run, quantity)] += 1);
+        for run in *row {
+            lengths.0[Lengths::of(run, quantity)] += 1;
+        }
         end += row.len();
         while lengths.fewest(quantity).is_some_and(|fewest| fewest <= blocks) {
             let width = row[0].row - by_row[first][0].row;
@@ -109,7 +111,9 @@ fn windows(runs: &[Run], quantity: usize, blocks: usize) -> Vec<Range<usize>> {
                 found.push(begin..end);
             }
             let leaves = by_row[first];
-            leaves.iter().for_each(|run| lengths.0[Lengths::of(run, quantity)] -= 1);
+            for run in leaves {
+                lengths.0[Lengths::of(run, quantity)] -= 1;
+            }
             begin += leaves.len();
             first += 1;
         }

@@ -121,8 +121,12 @@ fn seen(house: &House, asked: &BestAvailable, has_key: bool) -> Vec<Seen> {
     found
 }
 
+/// How many it leaves alone, its row, whether both sides are odd, how far it is off the
+/// middle, where it begins.
+type Rank = (usize, usize, bool, usize, usize);
+
 /// Every block there is, with its rank: the lower the better.
-fn blocks(seen: &[Seen], quantity: usize) -> Vec<((usize, usize, bool, usize, usize), Vec<u32>)> {
+fn blocks(seen: &[Seen], quantity: usize) -> Vec<(Rank, Vec<u32>)> {
     let mut found = Vec::new();
     for row in seen {
         for (first, block) in row.seats.windows(quantity).enumerate() {
@@ -220,7 +224,8 @@ proptest! {
         let seen = seen(&house, &asked, has_key);
         let found = best(&free_seats(&house), &asked, has_key, 0);
         if let Some((_, seats)) = blocks(&seen, quantity).into_iter().next() {
-            return Ok(prop_assert_eq!(found, Some(seats), "together where that can be"));
+            prop_assert_eq!(found, Some(seats), "together where that can be");
+            return Ok(());
         }
         let sections = runs_by_section(&seen);
         let ways: Vec<_> = sections
@@ -228,7 +233,8 @@ proptest! {
             .filter_map(|runs| Some((fewest_and_nearest(runs, quantity)?, runs)))
             .collect();
         let Some((fewest, _)) = ways.iter().map(|way| way.0).min_by_key(|way| way.0) else {
-            return Ok(prop_assert_eq!(found, None));
+            prop_assert_eq!(found, None);
+            return Ok(());
         };
         let ((_, nearest), runs) = *ways.iter().find(|way| way.0.0 == fewest).unwrap();
         let found = found.unwrap();
@@ -239,7 +245,7 @@ proptest! {
             .iter()
             .filter_map(|(row, run)| {
                 let taken: Vec<_> = run.iter().filter(|seat| found.contains(seat)).collect();
-                (!taken.is_empty()).then(|| (*row, taken))
+                (!taken.is_empty()).then_some((*row, taken))
             })
             .collect();
         prop_assert_eq!(parts.iter().map(|part| part.1.len()).sum::<usize>(), quantity);
