@@ -154,7 +154,7 @@ pub const MAX_TRANSACTION_ATTEMPTS: usize = 5;
 /// Holds that one statement journals before they are answered.
 pub const MAX_HOLDS_PER_STATEMENT: usize = 256;
 /// Groups of one event's sales that one server has under way, or waiting for a
-/// statement; as long as there are fewer, each sale is one by itself.
+/// statement; who comes while one waits is of it.
 pub const SALES_AT_ONCE: usize = 2;
 /// Sales of one event in one statement.
 pub const MAX_SALES_OF_AN_EVENT: usize = 16;

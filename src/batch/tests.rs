@@ -58,18 +58,19 @@ async fn what_is_asked_meanwhile_is_the_next_call() {
 }
 
 #[tokio::test]
-async fn calls_under_way_share_what_waits() {
+async fn what_a_call_does_not_carry_is_the_next_one() {
     let patience = Duration::from_secs(5);
-    let (batcher, mut told, gate) = stage_of(Bounds { calls: 2, asks: 9, waiting: 10, patience });
+    let (batcher, mut told, gate) = stage_of(Bounds { calls: 2, asks: 3, waiting: 10, patience });
     let ask = |ask| {
         let batcher = batcher.clone();
         tokio::spawn(async move { batcher.ask(1, ask).await })
     };
-    let mut asked = vec![ask(1), ask(2)];
+    let mut asked = vec![ask(1)];
     assert_eq!(told.recv().await.unwrap(), [1]);
+    asked.push(ask(2));
     assert_eq!(told.recv().await.unwrap(), [2]);
-    asked.extend((3..=7).map(ask));
-    while batcher.lock()[&1].waiting.len() < 5 {
+    asked.extend((3..=6).map(ask));
+    while batcher.lock()[&1].waiting.len() < 4 {
         yield_now().await;
     }
     gate.add_permits(1);
@@ -77,9 +78,54 @@ async fn calls_under_way_share_what_waits() {
     gate.add_permits(1);
     assert_eq!(told.recv().await.unwrap(), [6]);
     gate.add_permits(10);
-    assert_eq!(told.recv().await.unwrap(), [7]);
     for (answer, number) in asked.into_iter().zip(1..) {
         assert_eq!(answer.await.unwrap(), Ok(number * 10));
+    }
+    while !batcher.lock().is_empty() {
+        yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_asked_before_it_is_taken_is_one_call() {
+    type Taken = (Arc<Claim<u8, u32, u32>>, mpsc::UnboundedSender<()>);
+    let (tell, mut told) = mpsc::unbounded_channel::<Taken>();
+    let bounds = Bounds { calls: 2, asks: 3, waiting: 10, patience: Duration::from_secs(5) };
+    let batcher = Batcher::later(bounds, move |_, claim: Arc<Claim<u8, u32, u32>>| {
+        let tell = tell.clone();
+        async move {
+            let (end, mut ended) = mpsc::unbounded_channel();
+            tell.send((claim.clone(), end)).unwrap();
+            ended.recv().await.unwrap();
+            // What nobody has taken is asked again.
+            if claim.tells().is_none() { vec![] } else { vec![7; 3] }
+        }
+    });
+    let ask = |ask| {
+        let batcher = batcher.clone();
+        tokio::spawn(async move { batcher.ask(1, ask).await })
+    };
+    let mut asked = vec![ask(1)];
+    let (untaken, end) = told.recv().await.unwrap();
+    asked.extend((2..=5).map(ask));
+    while batcher.lock()[&1].waiting.len() < 5 {
+        yield_now().await;
+    }
+    assert_eq!(batcher.lock()[&1].under_way, 1, "one will take all");
+    drop(untaken);
+    end.send(()).unwrap();
+
+    let (first, end_first) = told.recv().await.unwrap();
+    assert_eq!(first.take(), [1, 2, 3]);
+    assert!(first.take().is_empty(), "once is enough");
+    // It does not carry all, so another begins.
+    let (second, end_second) = told.recv().await.unwrap();
+    assert_eq!(second.take(), [4, 5]);
+    drop((first, second));
+    end_first.send(()).unwrap();
+    end_second.send(()).unwrap();
+    for answer in asked {
+        assert_eq!(answer.await.unwrap(), Ok(7));
     }
     while !batcher.lock().is_empty() {
         yield_now().await;

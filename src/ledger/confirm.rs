@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use tokio_postgres::Row;
 
 use super::{Error, Ledger, session::one_query};
-use crate::batch::{Batcher, Bounds};
+use crate::batch::{Batcher, Bounds, Claim};
 use crate::domain::{
     AreaIndex, Epoch, EventId, HoldId, HoldRecord, Micros, Money, OrderId, PaymentReference,
     SeatIndex, TicketId,
@@ -184,7 +184,10 @@ type Sold = Result<SaleVerdict, Arc<Error>>;
 /// Sales of one event that are asked for at the same time.
 pub(super) type SaleBatcher = Batcher<EventId, Arc<Sale>, Sold>;
 
-/// What becomes one statement: first what waits of each event, then of all. So an
+/// What waits of one event when a statement begins.
+type EventSales = Arc<Claim<EventId, Arc<Sale>, Sold>>;
+
+/// What becomes one statement: what waits of each of some events as it begins. So an
 /// event that everybody wants has two places in the queue; and what has to wait does
 /// so in a place of its event, not in one of all.
 pub(super) fn batcher(pool: &Pool, group_pool: &Pool) -> Arc<SaleBatcher> {
@@ -196,13 +199,18 @@ pub(super) fn batcher(pool: &Pool, group_pool: &Pool) -> Arc<SaleBatcher> {
         patience: POSTGRES_WAIT_TIMEOUT,
     };
     let (pool, group_pool) = (pool.clone(), group_pool.clone());
-    let statements = Batcher::new(of_all, move |(), groups: Vec<Vec<Arc<Sale>>>| {
+    let statements = Batcher::new(of_all, move |(), events: Vec<EventSales>| {
         let group_pool = group_pool.clone();
         async move {
-            let counts: Vec<usize> = groups.iter().map(Vec::len).collect();
-            let sales = groups.into_iter().flatten().collect();
-            let mut sold = sell_together(&group_pool, sales).await.into_iter();
-            counts.into_iter().map(|count| sold.by_ref().take(count).collect::<Vec<_>>()).collect()
+            // Now, and no earlier: whoever has come meanwhile goes along.
+            let groups: Vec<_> = events.iter().map(|event| event.take()).collect();
+            let sold = sell_together(&group_pool, groups.iter().flatten().cloned().collect());
+            let mut sold = sold.await.into_iter();
+            let part = |sales: Vec<Arc<Sale>>| {
+                let sold = sold.by_ref().take(sales.len()).collect::<Vec<_>>();
+                (sales, sold)
+            };
+            groups.into_iter().map(part).collect()
         }
     });
     let of_one_event = Bounds {
@@ -211,14 +219,14 @@ pub(super) fn batcher(pool: &Pool, group_pool: &Pool) -> Arc<SaleBatcher> {
         waiting: MAX_SALES_WAITING,
         patience: POSTGRES_WAIT_TIMEOUT,
     };
-    Batcher::new(of_one_event, move |_, sales: Vec<Arc<Sale>>| {
+    Batcher::later(of_one_event, move |_, sales: EventSales| {
         let (statements, pool) = (statements.clone(), pool.clone());
         async move {
             match statements.ask((), sales.clone()).await {
-                Ok(sold) => sell_what_is_left(&pool, &sales, sold).await,
+                Ok((sales, sold)) => sell_what_is_left(&pool, &sales, sold).await,
                 Err(unanswered) => {
                     let error = Arc::new(Error::from(unanswered));
-                    sales.iter().map(|_| Err(error.clone())).collect()
+                    sales.take().iter().map(|_| Err(error.clone())).collect()
                 }
             }
         }
@@ -248,6 +256,9 @@ impl Ledger {
 /// Sells by one statement. `None` for what it left out, or for all where it failed: to
 /// be made alone, so that none fails with another.
 async fn sell_together(group_pool: &Pool, sales: Vec<Arc<Sale>>) -> Vec<Option<Sold>> {
+    if sales.is_empty() {
+        return Vec::new();
+    }
     // Rows that two transactions may both want are written in one order.
     let count = sales.len();
     let mut sales: Vec<(usize, Arc<Sale>)> = sales.into_iter().enumerate().collect();
