@@ -2,7 +2,7 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-/// Places of one event's queue that wait at a time: some 400 bytes of Redis' memory each.
+/// Places of one event's queue that wait at a time: some 280 bytes of Redis' memory each.
 pub const MAX_PLACES_WAITING: u64 = 1_000_000;
 /// How long a place is kept that nobody streams, nor joins again.
 pub const PLACE_KEPT: Duration = Duration::from_secs(60);
@@ -25,7 +25,7 @@ pub const QUEUE_TOUCH_BATCH: usize = 500;
 pub const QUEUE_TELL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
 /// One second more between two messages for each so many that are before a place.
 pub const QUEUE_TELL_STEP: u64 = 2_000;
-/// Streams of positions of one server, some 20 KB each.
+/// Streams of positions of one server, some 6 KB each.
 pub const MAX_QUEUE_STREAMS: usize = 100_000;
 /// How long a queue outlives its last use in Redis.
 pub const QUEUE_KEPT: Duration = Duration::from_secs(2 * 24 * 3_600);
