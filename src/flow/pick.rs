@@ -40,7 +40,12 @@ impl Flows {
                 }
                 pick => pick?,
             };
-            let items = Items { seats: pick.seats().to_vec(), areas: areas.clone() };
+            let seats = pick.seats().to_vec();
+            if request.keys.overridden.is_some() {
+                let picked = Items { seats: seats.clone(), areas: Vec::new() };
+                self.note_override(&event, request.hold_id, &picked, &request.keys).await?;
+            }
+            let items = Items { seats, areas: areas.clone() };
             let (held_in, reply) = self.ask_for(&event, request, items).await?;
             match &reply {
                 HoldReply::Unavailable(seats) => {

@@ -122,7 +122,8 @@ impl Ledger {
         const SQL: &str = concat!(
             "-- search_events: by likeness",
             page_of!(
-                "SELECT 1000 * avg(word_similarity(word, search_text)) FROM unnest($10::text[]) word",
+                "SELECT 1000 * avg(word_similarity(word, search_text))
+                FROM unnest($10::text[]) word",
                 "(search_text LIKE '%' || $9::text || '%' OR $9 <% search_text)
                 AND NOT search_vector @@ $8::text::tsquery
                 AND NOT EXISTS (

@@ -2,8 +2,8 @@
 
 use futures_util::future::join_all;
 use holdfast::proto::{
-    AllocateSeatsRequest, AllocateSeatsResponse, ChannelAction, ChannelActionKind, ChannelOverride,
-    FreeAllocationRequest, HoldRequest, HoldState, ListAllocationsRequest,
+    AllocateSeatsRequest, AllocateSeatsResponse, BestAvailable, ChannelAction, ChannelActionKind,
+    ChannelOverride, FreeAllocationRequest, HoldRequest, HoldState, ListAllocationsRequest,
     ListChannelActionsRequest, ListChannelActionsResponse,
     channel_service_client::ChannelServiceClient,
 };
@@ -145,11 +145,20 @@ async fn who_takes_what_is_kept_for_others_is_on_record() {
     assert_eq!(all.actions[1].channel, "club");
     assert_eq!(all.actions.len(), 2);
 
+    // Also where the server finds them.
+    allocate(server, "club", &["C-5", "C-6"]).await.unwrap();
+    let mut found = by_hand(&[]);
+    found.best_available = Some(BestAvailable { quantity: 10, ..BestAvailable::default() });
+    let found = server.hold(found).await.unwrap();
+    assert!(found.seat_ids.contains(&"C-5".to_owned()), "row C is the first that is whole");
+    let noted = actions(server, 1, "").await.actions.remove(0);
+    assert_eq!((noted.hold_id, noted.seat_ids), (found.hold_id, strings(&["C-5", "C-6"])));
+
     free(server, &["A-1"], &[]).await.unwrap();
     let first = actions(server, 1, "").await;
     assert_eq!(first.actions[0].kind(), ChannelActionKind::Free);
-    let second = actions(server, 1, &first.next_page_token).await;
-    assert_eq!(second.actions, [overridden]);
+    let second = actions(server, 3, &first.next_page_token).await;
+    assert_eq!(second.actions[2..], [overridden]);
     let third = actions(server, 1, &second.next_page_token).await;
     assert_eq!((third.actions.len(), &*third.next_page_token), (1, ""));
 }
