@@ -1,11 +1,12 @@
 //! A waiting list: parties that want what is freed, and what would do for them.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use time::OffsetDateTime;
 
 use super::{
-    AreaId, Chart, EventId, HoldId, HolderId, PriceCategoryId, SeatIndex, SectionId, WaitingEntryId,
+    AreaId, BestAvailable, Chart, EventId, FreeSeats, HoldId, HolderId, PriceCategoryId, Seat,
+    SeatIndex, SectionId, WaitingEntryId,
 };
 
 /// What an entry is at; in the order in which it can change.
@@ -76,10 +77,10 @@ pub enum Block {
 
 /// What is free of a house, while it is handed out in order of joining.
 #[derive(Debug)]
-pub struct Free<'a> {
-    chart: &'a Chart,
-    /// By seat index: free, and anybody's.
-    seats: Vec<bool>,
+pub struct Free {
+    seats: FreeSeats,
+    /// How many of them are anybody's: not kept for a channel, nor for wheelchairs.
+    seats_left: usize,
     /// By area index.
     units: Vec<u32>,
     /// The smallest party that found no seats; a larger one finds none either, for what
@@ -87,35 +88,39 @@ pub struct Free<'a> {
     in_vain: HashMap<(Option<SectionId>, Option<PriceCategoryId>), u32>,
 }
 
-impl<'a> Free<'a> {
-    /// Of what the map says, only what is neither kept for a channel nor made for
-    /// wheelchairs.
-    pub fn new(chart: &'a Chart, is_free: impl Fn(SeatIndex) -> bool, units: Vec<u32>) -> Self {
-        let mut seats = vec![false; chart.seat_count()];
+impl Free {
+    /// Of what the map says, only what is not kept for a channel.
+    pub fn new(
+        chart: &Arc<Chart>,
+        is_free: impl Fn(SeatIndex) -> bool,
+        mut units: Vec<u32>,
+    ) -> Self {
         let all = chart.sections.iter().flat_map(|section| &section.rows);
         let all = all.flat_map(|row| &row.seats).zip(chart.seats_in_order());
-        for (seat, &index) in all {
-            seats[index.0 as usize] = seat.channel.is_none() && !seat.accessible && is_free(index);
-        }
-        let mut units = units;
+        let is_left = |(seat, index): &(&Seat, &SeatIndex)| {
+            seat.channel.is_none() && !seat.accessible && is_free(**index)
+        };
+        let seats_left = all.filter(is_left).count();
         units.resize(chart.areas.len(), 0);
         for (units, area) in units.iter_mut().zip(&chart.areas) {
             if area.channel.is_some() {
                 *units = 0;
             }
         }
-        Self { chart, seats, units, in_vain: HashMap::new() }
+        let seats = FreeSeats::new(chart.clone(), is_free);
+        Self { seats, seats_left, units, in_vain: HashMap::new() }
     }
 
     /// Whether there is nothing for anybody.
     pub fn is_empty(&self) -> bool {
-        !self.seats.contains(&true) && self.units.iter().all(|&units| units == 0)
+        self.seats_left == 0 && self.units.iter().all(|&units| units == 0)
     }
 
     /// Takes the best that fits a party.
     pub fn take(&mut self, party: &Party) -> Option<Block> {
         if let Some(area_id) = &party.area_id {
-            let area = self.chart.areas.iter().position(|area| area.area_id == *area_id)?;
+            let areas = &self.seats.chart().areas;
+            let area = areas.iter().position(|area| area.area_id == *area_id)?;
             let units = self.units.get_mut(area)?;
             *units = units.checked_sub(party.size)?;
             return Some(Block::Units(area_id.clone(), party.size));
@@ -124,52 +129,26 @@ impl<'a> Free<'a> {
         if self.in_vain.get(&kind).is_some_and(|&size| party.size >= size) {
             return None;
         }
-        match self.best_block(party) {
-            Some(block) => {
-                for seat in &block {
-                    self.seats[seat.0 as usize] = false;
-                }
-                Some(Block::Seats(block))
-            }
-            None => {
-                self.in_vain.insert(kind, party.size);
-                None
-            }
-        }
-    }
-
-    /// The first block in chart order, best section and row first.
-    fn best_block(&self, party: &Party) -> Option<Vec<SeatIndex>> {
-        let size = party.size as usize;
-        let mut order = self.chart.seats_in_order().iter();
-        for section in &self.chart.sections {
-            let is_wanted = party.section_id.as_ref().is_none_or(|id| *id == section.section_id);
-            for row in &section.rows {
-                let mut block = Vec::with_capacity(size);
-                for (seat, &index) in row.seats.iter().zip(order.by_ref()) {
-                    let category = party.price_category_id.as_ref();
-                    let fits = is_wanted
-                        && category.is_none_or(|id| *id == seat.price_category_id)
-                        && self.seats[index.0 as usize];
-                    if fits && block.len() < size {
-                        block.push(index);
-                    } else if block.len() < size {
-                        block.clear();
-                    }
-                }
-                if block.len() == size {
-                    return Some(block);
-                }
-            }
-        }
-        None
+        let asked = BestAvailable {
+            quantity: party.size,
+            section_id: party.section_id.clone(),
+            price_category_id: party.price_category_id.clone(),
+            allow_split: false,
+        };
+        let Some(block) = self.seats.best(&asked, |_| false, 0) else {
+            self.in_vain.insert(kind, party.size);
+            return None;
+        };
+        self.seats.set(block.iter().map(|&seat| (seat, false)));
+        self.seats_left = self.seats_left.saturating_sub(block.len());
+        Some(Block::Seats(block))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Area, Currency, Money, PriceCategory, Row, Seat, Section};
+    use crate::domain::{Area, Currency, Money, PriceCategory, Row, Section};
 
     fn seat(number: u32, price: &str) -> Seat {
         Seat {
@@ -195,7 +174,7 @@ mod tests {
 
     /// One row of ten: the first five high, the others low; the third is for
     /// wheelchairs, the sixth for fans.
-    fn house() -> Chart {
+    fn house() -> Arc<Chart> {
         let currency: Currency = "EUR".parse().unwrap();
         let price = |id: &str| PriceCategory {
             price_category_id: id.parse().unwrap(),
@@ -208,7 +187,7 @@ mod tests {
         let sections = vec![Section { section_id, name: "Stalls".into(), rows }];
         let areas = vec![area("floor", None), area("pit", Some("fans"))];
         let order = (0..10).map(SeatIndex).collect();
-        Chart::new(vec![price("high"), price("low")], sections, areas, order)
+        Arc::new(Chart::new(vec![price("high"), price("low")], sections, areas, order))
     }
 
     fn party(size: u32, category: Option<&str>, area: Option<&str>) -> Party {

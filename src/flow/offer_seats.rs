@@ -83,6 +83,10 @@ impl Flows {
     ) -> Result<(), Error> {
         let event_id = &list.event_id;
         let permit = work.acquire().await.expect("never closed");
+        // What is kept for a channel by now is not offered.
+        if self.event(event_id).await?.revision < list.revision {
+            self.event_anew(event_id).await?;
+        }
         let (event, position) = self.position(event_id).await?;
         if list.is_open {
             self.mend_offers(&event).await?;

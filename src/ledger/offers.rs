@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     Error, Ledger,
-    columns::{parse, to_i64},
+    columns::{parse, to_i64, unsigned},
     session::Params,
     waiting_list::{entry_columns, entry_from_row},
 };
@@ -22,6 +22,8 @@ pub struct ClaimedList {
     pub event_id: EventId,
     /// How long an offer of it is good.
     pub offer_ttl: Duration,
+    /// Of the event.
+    pub revision: u64,
     /// Whether anybody can be offered anything.
     pub is_waited: bool,
     /// Whether there is anything to do at all.
@@ -63,7 +65,7 @@ impl Ledger {
     pub async fn claim_waiting_lists(&self, worker: Uuid) -> Result<Vec<ClaimedList>, Error> {
         const SQL: &str = "-- claim_waiting_lists
             WITH open AS MATERIALIZED (
-                SELECT c.event_id, least(e.offer_ttl_ms, e.max_hold_ms) AS ttl_ms,
+                SELECT c.event_id, least(e.offer_ttl_ms, e.max_hold_ms) AS ttl_ms, e.revision,
                     e.state = 'ON_SALE' AND waiting AS is_waited, is_offered
                 FROM waiting_lists c JOIN events e USING (event_id)
                     CROSS JOIN LATERAL (SELECT
@@ -81,7 +83,7 @@ impl Ledger {
                 WHEN is_waited OR is_offered THEN now() + $2 * interval '1 second'
                 ELSE '-infinity' END
             FROM open WHERE l.event_id = open.event_id
-            RETURNING l.event_id, ttl_ms, is_waited, is_waited OR is_offered";
+            RETURNING l.event_id, ttl_ms, is_waited, is_waited OR is_offered, revision";
         let params: Params<'_> = &[&worker, &WAITING_LIST_LEASE.as_secs_f64(), &MAX_WAITING_LISTS];
         let rows = self.query(SQL, params).await?;
         rows.iter()
@@ -90,6 +92,7 @@ impl Ledger {
                 Ok(ClaimedList {
                     event_id: parse(row.get(0))?,
                     offer_ttl: Duration::from_millis(ttl_ms),
+                    revision: unsigned(row.get(4))?,
                     is_waited: row.get(2),
                     is_open: row.get(3),
                 })
