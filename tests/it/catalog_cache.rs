@@ -152,6 +152,10 @@ async fn nothing_read_before_a_change_is_told_after_it() {
 async fn a_thousand_callers_at_two_servers_cost_one_read() {
     let stage = Stage::new().await;
     let servers = [Process::start(&stage.stores).await, Process::start(&stage.stores).await];
+    // The read takes until both servers have asked: one alone must not be done by then.
+    let mut postgres = stage.stores.postgres().await;
+    let busy = postgres.transaction().await.unwrap();
+    busy.batch_execute("LOCK TABLE events").await.unwrap();
     let barrier = Arc::new(Barrier::new(1_000));
     let calls = (0..1_000).map(|i| {
         let (catalog, barrier) = (servers[i % 2].catalog.clone(), barrier.clone());
@@ -160,6 +164,14 @@ async fn a_thousand_callers_at_two_servers_cost_one_read() {
             search(&catalog, "evening").await
         })
     });
+    let calls: Vec<_> = calls.collect();
+    for server in &servers {
+        eventually("it has asked", async || {
+            (server.metric("holdfast_cache_misses_total{cache=\"search\"}").await > 0).then_some(())
+        })
+        .await;
+    }
+    busy.rollback().await.unwrap();
     for answer in join_all(calls).await {
         assert_eq!(answer.unwrap()[0].event_id, EVENT);
     }

@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 
 use holdfast::proto::catalog_service_client::CatalogServiceClient;
-use tokio::process::{Child, Command};
+use tokio::{
+    net::TcpStream,
+    process::{Child, Command},
+};
 use tonic::transport::Channel;
 
 use super::{Stores, eventually, http, redis_fleet::free_port};
@@ -33,6 +36,8 @@ impl Process {
         let catalog =
             CatalogServiceClient::new(channel).max_decoding_message_size(64 * 1024 * 1024);
         let process = Self { _child: child, http, catalog };
+        // Its two doors open one after the other.
+        eventually("it listens there, too", async || TcpStream::connect(http).await.ok()).await;
         eventually("it is ready", async || {
             let answer = http::get(process.http, "/readyz").await;
             answer.head.starts_with("HTTP/1.1 200").then_some(())
