@@ -206,6 +206,7 @@ pub fn raw_holds(places: &[Place]) -> anyhow::Result<Arc<Vec<RawHold>>> {
             areas: Vec::new(),
             revision: 1 << 40,
             entitled: false,
+            owed: false,
             beside: Vec::new(),
             strict: false,
         };

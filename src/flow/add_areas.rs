@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use super::{Error, Flows};
-use crate::{
-    domain::{Area, EventId},
-    ledger::Growth,
-};
+use crate::domain::{Area, EventId};
 
 impl Flows {
     /// Adds areas, or raises their capacity; answers those named as they are
@@ -24,10 +21,9 @@ impl Flows {
         self.check_prices(&event_id, named).await?;
         // 2. Postgres, with a note in the outbox that Redis must follow.
         // 3. Redis, and with it everybody who watches.
-        if let Growth::Grown { outbox_id } = self.ledger.add_areas(&event_id, &areas).await? {
-            self.configure(&event_id, outbox_id).await.map_err(Error::after_a_change)?;
-        }
-        let event = self.event_anew(&event_id).await?;
+        let growth = self.ledger.add_areas(&event_id, &areas).await?;
+        self.follow_growth(&event_id, growth).await?;
+        let event = self.event_anew(&event_id).await.map_err(Error::after_a_change)?;
         let is_named = |area: &&Area| areas.iter().any(|named| named.area_id == area.area_id);
         Ok(event.chart.areas.iter().filter(is_named).cloned().collect())
     }

@@ -35,12 +35,24 @@ impl Flows {
         // 2. Postgres gives out the numbers, with a note that Redis must follow.
         let growth = self.ledger.add_seats(&event_id, &section_id, &section_name, &rows).await?;
         // 3. Redis, and with it everybody who watches.
-        if let Growth::Grown { outbox_id } = growth {
-            self.configure(&event_id, outbox_id).await.map_err(Error::after_a_change)?;
-        }
-        let event = self.event_anew(&event_id).await?;
+        self.follow_growth(&event_id, growth).await?;
+        let event = self.event_anew(&event_id).await.map_err(Error::after_a_change)?;
         let section = event.chart.sections.iter().find(|section| section.section_id == section_id);
         section.cloned().ok_or_else(|| Error::internal("a section has gone"))
+    }
+
+    /// Redis, and the caches, come up to what Postgres has: also where nothing was written
+    /// now, since whoever wrote it before may not have come to this.
+    pub(super) async fn follow_growth(
+        self: &Arc<Self>,
+        event_id: &EventId,
+        growth: Growth,
+    ) -> Result<(), Error> {
+        let followed = match growth {
+            Growth::Unchanged => self.configure_event(event_id).await,
+            Growth::Grown { outbox_id } => self.configure(event_id, outbox_id).await,
+        };
+        followed.map_err(Error::after_a_change)
     }
 
     /// # Errors

@@ -65,11 +65,7 @@ impl Flows {
     ///    but Redis is brought up all the same.
     async fn in_force(self: &Arc<Self>, event_id: &EventId, growth: Growth) -> Result<(), Error> {
         failpoint!("channels:written");
-        let configured = match growth {
-            Growth::Unchanged => self.configure_event(event_id).await,
-            Growth::Grown { outbox_id } => self.configure(event_id, outbox_id).await,
-        };
-        configured.map_err(Error::after_a_change)
+        self.follow_growth(event_id, growth).await
     }
 
     /// What is kept for a channel now.

@@ -68,6 +68,21 @@ impl Flows {
         })
     }
 
+    /// The event of a later revision than `known`, where Postgres has one: read once for
+    /// all who find at the same time that theirs is too old.
+    pub(super) async fn event_after(
+        &self,
+        event_id: &EventId,
+        known: u64,
+    ) -> Result<Arc<LoadedEvent>, Error> {
+        let turn = self.reading.of(event_id);
+        let _turn = turn.lock().await;
+        match self.events.get(event_id).await {
+            Some(event) if event.revision > known => Ok(event),
+            _ => self.event_anew(event_id).await,
+        }
+    }
+
     async fn read_event(&self, event_id: &EventId) -> Result<Arc<LoadedEvent>, Error> {
         let stored = self.ledger.find_event(event_id).await?;
         let stored = stored.ok_or_else(|| Refusal::EventNotFound(event_id.clone()))?;

@@ -30,9 +30,19 @@ pub struct HoldRequest {
     pub keys: ChannelKeys,
     /// What the queue gave to the holder; empty where there is none.
     pub admission_token: String,
-    /// By an order or an offer: then no queue, no channel's key, no cooling down and no
-    /// orphan policy stands before it.
-    pub is_entitled: bool,
+    pub right: Right,
+}
+
+/// By what right a hold is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    /// As anybody may.
+    Anybodys,
+    /// By an offer of the waiting list, which has the first pick; no queue and no orphan
+    /// policy stands before it.
+    Offer,
+    /// By an order whose payment came late; no channel's key and no cooling down either.
+    Order,
 }
 
 /// A hold that was made.
@@ -75,7 +85,8 @@ impl Flows {
                 HoldReply::Held(record) => (record, Vec::new()),
                 HoldReply::Stranding((record, seats)) => (record, seats),
                 HoldReply::Behind => {
-                    self.event_anew(event_id).await.map_err(|error| error.after(attempt))?;
+                    let newer = Box::pin(self.event_after(event_id, event.revision));
+                    newer.await.map_err(|error| error.after(attempt))?;
                     continue;
                 }
                 // 4. So many holds have run out that the script could not look
@@ -123,11 +134,13 @@ impl Flows {
         request: &HoldRequest,
         items: &Items,
     ) -> Result<bool, Error> {
-        if request.is_entitled {
-            return Ok(true);
-        }
         let HoldRequest { holder_id, admission_token, keys, .. } = request;
-        let may = match self.check_admission(event, holder_id, admission_token).await {
+        let admitted = match request.right {
+            Right::Order => return Ok(true),
+            Right::Offer => Ok(()),
+            Right::Anybodys => self.check_admission(event, holder_id, admission_token).await,
+        };
+        let may = match admitted {
             Ok(()) => check_channels(&event.chart, items, keys).map_err(Error::from),
             refused => refused,
         };
@@ -138,7 +151,7 @@ impl Flows {
                 if self.holds.revision(&request.event_id).await? <= Some(event.revision) {
                     return Err(refusal.into());
                 }
-                self.event_anew(&request.event_id).await?;
+                self.event_after(&request.event_id, event.revision).await?;
                 Ok(false)
             }
             Ok(()) | Err(Error::Refused(_)) => {
@@ -189,7 +202,7 @@ impl Flows {
 /// What the script is asked for.
 fn args(event: &LoadedEvent, request: &HoldRequest, items: Items) -> HoldArgs {
     // What the server picks leaves a single seat alone only where it must.
-    let policy = match request.is_entitled || request.best_available.is_some() {
+    let policy = match request.right != Right::Anybodys || request.best_available.is_some() {
         true => OrphanPolicy::Off,
         false => event.rules.orphan_policy,
     };
@@ -210,7 +223,8 @@ fn args(event: &LoadedEvent, request: &HoldRequest, items: Items) -> HoldArgs {
         areas: items.areas.iter().map(|units| (units.area, units.quantity)).collect(),
         seats: items.seats,
         revision: event.revision,
-        entitled: request.is_entitled,
+        entitled: request.right != Right::Anybodys,
+        owed: request.right == Right::Order,
     }
 }
 

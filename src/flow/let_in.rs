@@ -5,12 +5,15 @@
 
 use std::sync::Arc;
 
+use futures_util::{StreamExt, stream};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Error, Flows};
 use crate::{
     domain::{EventId, HolderId},
-    limits::{MAX_EPOCH_ATTEMPTS, QUEUE_TICK, QUEUE_TOUCH_BATCH, QUEUE_TOUCH_TICKS},
+    limits::{
+        JOB_CONCURRENCY, MAX_EPOCH_ATTEMPTS, QUEUE_TICK, QUEUE_TOUCH_BATCH, QUEUE_TOUCH_TICKS,
+    },
     queue::{Board, LetIn, Reply, Rules, View},
     telemetry,
 };
@@ -32,12 +35,10 @@ impl Flows {
     /// The first trouble with an event; the others were seen to all the same.
     pub async fn let_in_everywhere(&self) -> Result<(), Error> {
         let (mut waiting, mut trouble) = (0, Ok(()));
-        for event_id in self.ledger.waiting_rooms().await? {
-            // Where somebody streams, the board's keeper does it.
-            let seen = match self.queue.board(&event_id).and_then(|board| board.view()) {
-                Some(view) => Ok(view.scene.waiting),
-                None => self.let_in(&event_id).await,
-            };
+        let rooms = stream::iter(self.ledger.waiting_rooms().await?);
+        let mut seen =
+            rooms.map(|event_id| self.see_to(event_id)).buffer_unordered(JOB_CONCURRENCY);
+        while let Some(seen) = seen.next().await {
             match seen {
                 Ok(count) => waiting += count,
                 Err(error) => trouble = trouble.and(Err(error)),
@@ -45,6 +46,14 @@ impl Flows {
         }
         telemetry::queue_waiting(waiting);
         trouble
+    }
+
+    /// Where somebody streams, the board's keeper lets in; else this does.
+    async fn see_to(&self, event_id: EventId) -> Result<u64, Error> {
+        match self.queue.board(&event_id).and_then(|board| board.view()) {
+            Some(view) => Ok(view.scene.waiting),
+            None => self.let_in(&event_id).await,
+        }
     }
 
     /// Lets in who is due at one event, by its latest rules; answers how many wait.

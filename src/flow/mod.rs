@@ -86,7 +86,7 @@ pub use deliver::message_id;
 pub use error::Error;
 pub use extend_hold::ExtendHoldRequest;
 pub use get_seat_map::{SeatFormat, SeatMapView, Seats};
-pub use hold::{Held, HoldRequest};
+pub use hold::{Held, HoldRequest, Right};
 pub use manage_webhooks::DeadLetterPaging;
 pub use release::ReleaseRequest;
 pub use search_events::EncodeFound;
@@ -111,12 +111,12 @@ use crate::{
     feed::Feeds,
     holds::Holds,
     ledger::Ledger,
-    limits::MAX_HOLDS_EXPIRING,
+    limits::{MAX_HOLDS_EXPIRING, SEARCHES_AT_ONCE},
     payments::Providers,
     presence::Presence,
     queue::Queue,
 };
-use loading::Loading;
+use loading::{Loading, Turns};
 
 /// All use cases, and what they work with.
 pub struct Flows {
@@ -134,6 +134,10 @@ pub struct Flows {
     /// What it knows of the free seats of those in which seats were found.
     boards: board::Boards,
     preloaded: preload::Preloaded,
+    /// Room for searches that Postgres works on at the same time.
+    searching: Semaphore,
+    /// Who reads a newer revision of an event.
+    reading: Turns,
     loading: Loading,
     waiting_lists: stream_waiting_list::WaitingLists,
     /// Outbox rows whose work is done, to be marked together.
@@ -183,6 +187,8 @@ impl Flows {
             events: event::cache(),
             boards: board::boards(),
             preloaded: preload::preloaded(),
+            searching: Semaphore::new(SEARCHES_AT_ONCE),
+            reading: Turns::default(),
             loading: Loading::new(),
             waiting_lists: stream_waiting_list::WaitingLists::new(),
             finished: Mutex::default(),

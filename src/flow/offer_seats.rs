@@ -10,10 +10,10 @@ use futures_util::future::join_all;
 use sha2::{Digest, Sha256};
 use tokio::{
     sync::Semaphore,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
-use super::{ChannelKeys, Error, Flows, HoldRequest, event::LoadedEvent};
+use super::{ChannelKeys, Error, Flows, HoldRequest, Right, event::LoadedEvent};
 use crate::{
     domain::{
         AreaId, Block, EventId, Free, Hold, HoldId, Refusal, SeatId, SeatIndex, SeatStatus,
@@ -22,7 +22,7 @@ use crate::{
     failpoint::failpoint,
     feed::SeatMap,
     ledger::{ClaimedList, MadeOffer},
-    limits::{JOB_CONCURRENCY, OFFER_HORIZON, OFFER_PAUSE, OFFERS_AT_ONCE},
+    limits::{JOB_CONCURRENCY, OFFER_HORIZON, OFFER_PATIENCE, OFFER_PAUSE, OFFERS_AT_ONCE},
     telemetry,
 };
 
@@ -57,7 +57,12 @@ impl Flows {
         let event_ids: Vec<_> = claimed.iter().map(|list| list.event_id.clone()).collect();
         self.settle_offers(&event_ids).await?;
         let work = Semaphore::new(JOB_CONCURRENCY);
-        let offered = claimed.iter().map(|list| self.offer_until(list, until, &work));
+        // One event's trouble does not keep the others waiting.
+        let offered = claimed.iter().map(|list| async {
+            let offer = self.offer_until(list, until, &work);
+            let late = |_| Err(Error::Overloaded("a waiting list takes too long".into()));
+            timeout(OFFER_HORIZON + OFFER_PATIENCE, offer).await.unwrap_or_else(late)
+        });
         join_all(offered).await.into_iter().collect()
     }
 
@@ -259,12 +264,15 @@ impl Flows {
             ttl_ms: Some(u64::try_from(list.offer_ttl.as_millis()).unwrap_or(u64::MAX)),
             keys: ChannelKeys::default(),
             admission_token: String::new(),
-            is_entitled: true,
+            right: Right::Offer,
         });
         match Box::pin(held).await {
             Ok(held) => Ok(Made::Held(held.hold)),
             Err(Error::Refused(refusal)) => match refusal {
-                Refusal::SeatUnavailable(_) | Refusal::InsufficientCapacity(_) => Ok(Made::Taken),
+                // Or kept for a channel by now.
+                Refusal::SeatUnavailable(_)
+                | Refusal::InsufficientCapacity(_)
+                | Refusal::ChannelRequired { .. } => Ok(Made::Taken),
                 // An attempt before this one had other places, or has ended by now.
                 Refusal::HoldIdReused(_)
                 | Refusal::HoldExpired(_)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::{ChannelKeys, ConfirmRequest, Error, Flows, HoldRequest, confirm::Sold};
+use super::{ChannelKeys, ConfirmRequest, Error, Flows, HoldRequest, Right, confirm::Sold};
 use crate::{
     domain::{
         AreaId, HoldId, LatePayment, Money, Order, OrderId, Outcome, Payment, PaymentId,
@@ -157,7 +157,7 @@ impl Flows {
             ttl_ms: Some(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)),
             keys: ChannelKeys::default(),
             admission_token: String::new(),
-            is_entitled: true,
+            right: Right::Order,
         });
         match Box::pin(held).await {
             Ok(_) => Ok(true),

@@ -25,6 +25,8 @@ impl Flows {
         let SearchPaging { page_size, after } = paging;
         let place = Place::search(&format!("{}\0{page_size}\0{after:?}", search.text()));
         let load = async {
+            // Not all of the pool: sales share it.
+            let _room = self.searching.acquire().await.expect("never closed");
             // One more than asked for tells whether there is another page.
             let one_more = SearchPaging { page_size: page_size + 1, after: after.clone() };
             let mut found = self.ledger.search_events(search, &one_more).await?;

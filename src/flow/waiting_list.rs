@@ -26,11 +26,20 @@ impl Flows {
         event_id: &EventId,
         entry_id: WaitingEntryId,
         party: &Party,
+        admission_token: &str,
     ) -> Result<WaitingEntry, Error> {
-        let event = self.event(event_id).await?;
-        if may_wait(&event, party).is_err() {
-            // The event may have changed at another server.
-            may_wait(&*self.event_anew(event_id).await?, party)?;
+        let mut event = self.event(event_id).await?;
+        // The event may have changed at another server.
+        if self.holds.revision(event_id).await? > Some(event.revision) {
+            event = self.event_after(event_id, event.revision).await?;
+        }
+        may_wait(&event, party)?;
+        // Nobody comes round the queue by this list; who is on it already, is on it.
+        let holder_id = &party.holder_id;
+        if let Err(refused) = self.check_admission(&event, holder_id, admission_token).await
+            && self.ledger.find_waiting_entry(event_id, entry_id, holder_id).await?.is_none()
+        {
+            return Err(refused);
         }
         match self.ledger.join_waiting_list(event_id, entry_id, party).await? {
             Joined::Entry(entry) => Ok(entry),
@@ -78,7 +87,8 @@ impl Flows {
         self.ledger.leave_waiting_list(event_id, *entry_id, holder_id).await?;
         // 2. What it has, or may have, is released. How the hold ends decides: where it
         //    is sold by now, the entry has what it was for.
-        let hold_id = self.ledger.find_offered_hold(event_id, *entry_id).await?;
+        let hold_id = self.ledger.find_offered_hold(event_id, *entry_id).await;
+        let hold_id = hold_id.map_err(|error| Error::from(error).after_a_change())?;
         if let Some(hold_id) = hold_id {
             let release = ReleaseRequest {
                 event_id: event_id.clone(),
@@ -91,7 +101,8 @@ impl Flows {
                 Ok(_) | Err(Error::Refused(_)) => {}
                 Err(error) => return Err(error.after_a_change()),
             }
-            self.settle_offers(std::slice::from_ref(event_id)).await?;
+            let settled = self.settle_offers(std::slice::from_ref(event_id)).await;
+            settled.map_err(Error::after_a_change)?;
         }
         let left = self.get_waiting_list_entry(request).await.map_err(Error::after_a_change)?;
         // A hold that Redis lost, and nobody knows of, ends nothing.

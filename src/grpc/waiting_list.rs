@@ -36,9 +36,10 @@ impl WaitingListService for WaitingLists {
         &self,
         request: Request<proto::JoinWaitingListRequest>,
     ) -> Answer<proto::JoinWaitingListResponse> {
-        let (event_id, entry_id, party) = decode::join_waiting_list(request.get_ref())?;
+        let (event_id, entry_id, party, token) = decode::join_waiting_list(request.get_ref())?;
         let flows = self.flows.clone();
-        let join = async move { flows.join_waiting_list(&event_id, entry_id, &party).await };
+        let join =
+            async move { flows.join_waiting_list(&event_id, entry_id, &party, &token).await };
         let entry = Some(encode::waiting_list_entry(self.flows.carry_through(join).await?));
         Ok(Response::new(proto::JoinWaitingListResponse { entry }))
     }

@@ -57,7 +57,7 @@ impl Holds {
             let mut scan = cmd("HSCAN");
             scan.arg(keys::lapses(event_id)).arg(cursor).arg("COUNT").arg(500);
             let (next, page): (u64, Vec<(String, String)>) = self.links.query(key, &scan).await?;
-            let counts_until_ms = |told: &str| told.split_once(' ')?.1.parse::<i64>().ok();
+            let counts_until_ms = |told: &str| told.split(' ').nth(1)?.parse::<i64>().ok();
             let is_old = |told: &str| counts_until_ms(told).is_some_and(|ms| ms < seconds * 1_000);
             let old: Vec<_> = page.iter().filter(|(_, told)| is_old(told)).collect();
             if !old.is_empty() {

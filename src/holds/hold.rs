@@ -29,9 +29,12 @@ pub struct HoldArgs {
     pub areas: Vec<(AreaIndex, u32)>,
     /// Of the event that the caller knows.
     pub revision: u64,
-    /// Whether it is made though the holder be cooling down.
+    /// Whether the waiting list's first pick does not stand before it.
     #[serde(skip_serializing_if = "Not::not")]
     pub entitled: bool,
+    /// Whether it is made though the holder be cooling down.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub owed: bool,
     /// Seats that must not be left alone: each free one beside those that are asked
     /// for, and the seat on its other side, if there is one that is not asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -77,7 +77,7 @@ impl Ledger {
                             WHERE w.event_id = c.event_id AND w.in_doubt) AS is_offered) now
                 WHERE (c.worker = $1 OR c.lease_until < now())
                     AND (e.state = 'ON_SALE' AND waiting OR is_offered OR c.lease_until > now())
-                ORDER BY event_id LIMIT $3 FOR UPDATE OF c SKIP LOCKED
+                ORDER BY event_id LIMIT $3 FOR NO KEY UPDATE OF c SKIP LOCKED
             )
             UPDATE waiting_lists l SET worker = $1, lease_until = CASE
                 WHEN is_waited OR is_offered THEN now() + $2 * interval '1 second'

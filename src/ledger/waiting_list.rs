@@ -179,11 +179,16 @@ impl Ledger {
 
     /// Forgets entries that ended longer than [`WAITING_LIST_KEPT`] ago.
     pub async fn forget_waiting_entries(&self) -> Result<(), Error> {
+        const END: &str = "-- forget_waiting_entries: of closed events
+            UPDATE waiting_list_entries w SET state = 'LAPSED', end_time = now()
+            FROM events e WHERE e.event_id = w.event_id AND e.state = 'CLOSED'
+                AND w.state = 'WAITING' AND NOT w.in_doubt";
         const SQL: &str = "-- forget_waiting_entries
             DELETE FROM waiting_list_entries WHERE (event_id, entry_id) IN (
                 SELECT event_id, entry_id FROM waiting_list_entries
                 WHERE end_time < now() - $1 * interval '1 second' AND NOT in_doubt
                 ORDER BY end_time LIMIT $2 FOR UPDATE SKIP LOCKED)";
+        self.query(END, &[]).await?;
         self.query(SQL, &[&WAITING_LIST_KEPT.as_secs_f64(), &WAITING_LIST_FORGOTTEN]).await?;
         Ok(())
     }

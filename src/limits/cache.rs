@@ -58,6 +58,9 @@ pub const PRELOAD_FEEDS: usize = 1_000;
 /// How long a server remembers what it has preloaded.
 pub const PRELOADED_KEPT: Duration = Duration::from_secs(60);
 
+/// Searches that one server has before Postgres at a time: sales share its sessions.
+pub const SEARCHES_AT_ONCE: usize = 4;
+
 const _: () = {
     assert!(GENERATION_KEPT.as_secs() > DETAIL_KEPT.as_secs());
     assert!(CACHE_LEASE.as_secs() < GENERATION_UNUSED_KEPT.as_secs());

@@ -16,6 +16,8 @@ pub const WAITING_LIST_LEASE: Duration = Duration::from_secs(4);
 pub const MAX_WAITING_LISTS: i64 = 1_000;
 /// How long one run of the job watches for what is freed.
 pub const OFFER_HORIZON: Duration = Duration::from_secs(1);
+/// How much longer than that one event's offers may take; the others wait meanwhile.
+pub const OFFER_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a waiting list has the first pick of what is freed, from when it is seen to;
 /// and how long it has it of each seat at most.
 pub const FIRST_PICK_KEPT: Duration = Duration::from_secs(6);
@@ -33,7 +35,7 @@ pub const WAITING_LIST_KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
 pub const WAITING_LIST_FORGOTTEN: i64 = 10_000;
 
 const _: () = {
-    assert!(OFFER_HORIZON.as_secs() < WAITING_LIST_LEASE.as_secs());
+    assert!(OFFER_HORIZON.as_secs() + OFFER_PATIENCE.as_secs() < WAITING_LIST_LEASE.as_secs());
     // Where its server dies, another sees to a list before others get what is freed.
     assert!(WAITING_LIST_LEASE.as_secs() + 1 < FIRST_PICK_KEPT.as_secs());
 };

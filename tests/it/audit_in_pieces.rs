@@ -99,6 +99,7 @@ impl Scripts {
             areas,
             revision: 1 << 40,
             entitled: false,
+            owed: false,
             beside: Vec::new(),
             strict: false,
         };

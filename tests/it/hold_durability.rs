@@ -126,6 +126,7 @@ async fn a_hold_that_was_asked_for_again_is_not_undone() {
         areas: vec![],
         revision: 1 << 40,
         entitled: false,
+        owed: false,
         beside: Vec::new(),
         strict: false,
     };

@@ -3,6 +3,7 @@
 use futures_util::future::join_all;
 use holdfast::proto::{EventState, WaitingRoom};
 use redis::AsyncCommands;
+use tokio::time::{Duration, timeout};
 use tonic::{Code, Status};
 
 use crate::support::{
@@ -281,5 +282,42 @@ async fn says_no() {
     for (token, code) in [(&forged, Code::NotFound), (&long, Code::InvalidArgument)] {
         assert_eq!(no(line.stream(token).await.map(drop)).0, code);
         assert_eq!(no(line.leave(token).await).0, code);
+    }
+}
+
+/// In another life of Redis that has lost nothing, and after the room was closed.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_came_in_or_went_does_not_come_again_by_an_old_token() {
+    let stage = stage(RATE, 6_000).await;
+    let line = Line::of(&stage.server).await;
+    let all = holders(3);
+    let tokens = join_in_turn(std::slice::from_ref(&line), &all).await;
+    line.leave(&tokens[1]).await.unwrap();
+    let mut room = Room::of(&stage.stores).await;
+    let () = room.0.hset(Room::key("queue"), "incarnation", "another").await.unwrap();
+    let told = code_and_reason(line.stream(&tokens[1]).await.map(drop));
+    assert_eq!(told, (Code::NotFound, "PLACE_NOT_FOUND".into()));
+    line.stream(&tokens[2]).await.unwrap().until_ahead(1).await;
+
+    change(&stage.server, "waiting_room", |event| event.set_waiting_room(WaitingRoom::Off)).await;
+    change(&stage.server, "waiting_room", |event| event.set_waiting_room(RATE)).await;
+    let (_, position) = line.join("new").await.unwrap();
+    assert_eq!(position.ahead, 0);
+    for token in &tokens {
+        let told = code_and_reason(line.stream(token).await.map(drop));
+        assert_eq!(told, (Code::NotFound, "PLACE_NOT_FOUND".into()));
+    }
+}
+
+/// More are due at once than one call lets in, and nobody waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fast_room_that_is_empty_holds_nobody_up() {
+    let stage = stage(RATE, 600_000).await;
+    open(&stage.server).await;
+    let line = Line::of(&stage.server).await;
+    for holder in holders(3) {
+        line.let_in(&holder).await;
+        let rename = change(&stage.server, "name", |event| event.name = holder.clone());
+        timeout(Duration::from_secs(20), rename).await.expect("an answer");
     }
 }

@@ -357,7 +357,7 @@ fn the_contract_promises_the_bounds_that_are_kept() {
         (&waiting, format!("beyond {} entries of one", l::MAX_OPEN_ENTRIES_PER_HOLDER)),
         (&waiting, format!("beyond {} that wait", l::MAX_WAITING_PER_EVENT)),
         (&waiting, format!("has {} such streams", l::MAX_WAITING_LIST_STREAMS)),
-        (&waiting, format!("at most {} s; an area", l::FIRST_PICK_KEPT.as_secs())),
+        (&waiting, format!("at most {} s; so are", l::FIRST_PICK_KEPT.as_secs())),
         (&waiting, format!("after {} s without", l::FEED_HEARTBEAT.as_secs())),
         (&waiting, format!("for {} days after", l::WAITING_LIST_KEPT.as_secs() / 86_400)),
         (&told, format!("has {} such streams", l::MAX_ORDER_EVENT_STREAMS)),

@@ -2,9 +2,13 @@
 
 use futures_util::future::join_all;
 use holdfast::{
+    app,
     limits::MAX_OPEN_ENTRIES_PER_HOLDER,
-    proto::{AreaQuantity, HoldState, SeatStatus, WaitingListState as State},
+    proto::{
+        AreaQuantity, EventState, HoldState, SeatStatus, WaitingListState as State, WaitingRoom,
+    },
 };
+use redis::AsyncCommands;
 use tokio::time::{Duration, timeout};
 use tonic::Code;
 use uuid::Uuid;
@@ -12,7 +16,9 @@ use uuid::Uuid;
 use crate::{
     audit::audit,
     support::{
-        EVENT, code_and_reason, eventually, floor, hold_request, refusal,
+        EVENT, code_and_reason, eventually, floor, hold_request,
+        line::{Line, change},
+        refusal,
         waiting::{Lists, offered, party, sold_out},
     },
 };
@@ -258,4 +264,56 @@ async fn what_a_refund_gives_back_is_offered() {
         (house.count(SeatStatus::Available) == 0).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_no_way_round_the_queue_and_ends_with_the_sale() {
+    let (stage, _) = sold_out(60_000).await;
+    let lists = Lists::of(&stage.server).await;
+    let first = party("first", 2);
+    let entry = lists.join(first.clone()).await.unwrap();
+    change(&stage.server, "waiting_room", |event| event.set_waiting_room(WaitingRoom::Rate)).await;
+    let told = code_and_reason(lists.join(party("second", 2)).await);
+    assert_eq!(told, (Code::FailedPrecondition, "ADMISSION_REQUIRED".into()));
+    // Who is on it already, is on it.
+    assert_eq!(lists.join(first).await.unwrap().entry_id, entry.entry_id);
+    let mut second = party("second", 2);
+    let line = Line::of(&stage.server).await;
+    second.admission_token = line.let_in("second").await.admission_token;
+    let second = lists.join(second).await.unwrap();
+    assert_eq!(second.ahead, 1);
+
+    change(&stage.server, "state", |event| event.set_state(EventState::Closed)).await;
+    let flows = app::connect(&stage.stores.settings()).await.unwrap();
+    flows.prune().await.unwrap();
+    for entry in [entry, second] {
+        assert_eq!(lists.get(&entry).await.unwrap().state(), State::Lapsed);
+    }
+}
+
+/// The list's server is away: what was freed is kept for it, and nothing else is.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_an_area_only_what_was_freed_is_kept_for_the_list() {
+    let (stage, _) = sold_out(60_000).await;
+    let server = &stage.server;
+    let mut standing = hold_request("crowd", &[]);
+    standing.areas = floor(40);
+    let crowd = server.hold(standing).await.unwrap();
+    // As a server would tell it, and never again.
+    let mut redis = stage.stores.redis().await;
+    let meta = format!("hf:{{{EVENT}}}:meta");
+    let far: i64 = 1 << 42;
+    let () = redis.hset(&meta, "listed_until", far).await.unwrap();
+    server.release(&crowd, &[], floor(30)).await.unwrap();
+    server.release(&crowd, &[], floor(35)).await.unwrap();
+    let take = async |units| {
+        let mut request = hold_request("public", &[]);
+        request.areas = floor(units);
+        server.hold(request).await
+    };
+    // 60 were free all the time, 35 were freed.
+    take(50).await.unwrap();
+    take(10).await.unwrap();
+    let told = code_and_reason(take(1).await.map(drop));
+    assert_eq!(told, (Code::FailedPrecondition, "INSUFFICIENT_CAPACITY".into()));
 }

@@ -13,13 +13,15 @@ use crate::domain::{
 
 /// The names of an event's rules, which are those of the fields that Redis has
 /// them in.
-pub const RULES: [&str; 6] = [
+pub const RULES: [&str; 8] = [
     "state",
     "hold_ttl_ms",
     "max_hold_ms",
     "max_units_per_hold",
     "max_units_per_holder",
     "journaled",
+    "max_expired_holds",
+    "cool_down_ms",
 ];
 
 /// What Redis says of a seat.

@@ -7,7 +7,7 @@ use crate::{
     domain::{AreaId, BestAvailable, EventId, HoldId, Position, Refusal},
     flow::{
         ChangeHoldRequest, ChannelKeys, ConfirmRequest, ExtendHoldRequest, HoldRequest, Override,
-        ReleaseRequest, SeatFormat, SeatStreamRequest,
+        ReleaseRequest, Right, SeatFormat, SeatStreamRequest,
     },
     limits::{
         MAX_AREA_CAPACITY, MAX_CHANNELS_NAMED, MAX_HOLD_TIME, MAX_NAME_CHARS,
@@ -49,7 +49,7 @@ pub fn hold(request: &proto::HoldRequest) -> Result<HoldRequest, Refusal> {
             ttl_ms,
             keys: keys?,
             admission_token: admission_token?,
-            is_entitled: false,
+            right: Right::Anybodys,
         })
     })
 }

@@ -4,14 +4,14 @@ use super::fields::Fields;
 use crate::{
     domain::{EventId, Party, Refusal, WaitingEntryId},
     flow::EntryRequest,
-    limits::MAX_UNITS_PER_HOLD,
+    limits::{MAX_QUEUE_TOKEN_CHARS, MAX_UNITS_PER_HOLD},
     proto,
 };
 
-/// Which event, which entry, and who wants what.
+/// Which event, which entry, who wants what, and by what token.
 pub fn join_waiting_list(
     request: &proto::JoinWaitingListRequest,
-) -> Result<(EventId, WaitingEntryId, Party), Refusal> {
+) -> Result<(EventId, WaitingEntryId, Party, String), Refusal> {
     let mut fields = Fields::default();
     let event_id = fields.parsed("event_id", &request.event_id);
     let entry_id = fields.parsed_or("entry_id", &request.entry_id, WaitingEntryId::new_v7);
@@ -24,6 +24,8 @@ pub fn join_waiting_list(
     if names_seats && !request.area_id.is_empty() {
         fields.bad("area_id", "cannot be beside section_id or price_category_id");
     }
+    let token = request.admission_token.clone();
+    let token = fields.text("admission_token", token, 0..=MAX_QUEUE_TOKEN_CHARS);
     fields.finish(|| {
         let party = Party {
             holder_id: holder_id?,
@@ -32,7 +34,7 @@ pub fn join_waiting_list(
             price_category_id: price_category_id?,
             area_id: area_id?,
         };
-        Some((event_id?, entry_id?, party))
+        Some((event_id?, entry_id?, party, token?))
     })
 }
 

@@ -4,7 +4,8 @@
 --
 -- Input:  scan; holds: {hold_id, holder, fingerprint, ttl_ms (nil: the
 --         event's), seats, areas ({area, quantity} each), revision: of the event
---         that the caller knows, entitled: whether the holder may be cooling down,
+--         that the caller knows, entitled: whether it is by the waiting
+--         list's first pick, owed: whether the holder may be cooling down,
 --         beside: {seat, the one beyond it or nil} each, which must not be left
 --         alone, strict: or else the hold is refused} each.
 -- Output: for each {Held = record}, new or made by the same request before; or
@@ -68,7 +69,7 @@ local function hold(asked)
   local units = unit_count(made)
   if units > max_units_per_hold then return {LimitPerHold = max_units_per_hold} end
 
-  if max_expired_holds > 0 and not asked.entitled then
+  if max_expired_holds > 0 and not asked.owed then
     local lapses, counts_until = lapses_of(asked.holder)
     if lapses >= max_expired_holds then return {CoolingDown = counts_until - now} end
   end

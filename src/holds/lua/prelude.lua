@@ -93,23 +93,35 @@ local function next_seq()
   return change.seq
 end
 
--- Where a waiting list has the first pick, notes what is freed, and when.
-local listed_until
-local function note_freed(kind, names)
-  listed_until = listed_until or tonumber(redis.call('HGET', META, 'listed_until') or 0)
+-- Where a waiting list has the first pick, notes what is freed, and when; of areas, how
+-- many units that the list has not seen.
+local listed_until, seen_by_list
+local function note_freed(kind, names, units)
+  if not listed_until then
+    local listed = redis.call('HMGET', META, 'listed_until', 'list_seen')
+    listed_until, seen_by_list = tonumber(listed[1]) or 0, tonumber(listed[2]) or 0
+  end
   if listed_until <= now then return end
-  local note = ('%d %d'):format(next_seq(), listed_until)
-  for _, name in ipairs(names) do redis.call('HSET', LAPSES, kind .. name, note) end
+  for _, name in ipairs(names) do
+    local unseen = units
+    local before = units > 0 and redis.call('HGET', LAPSES, kind .. name)
+    if before then
+      local freed, _, count = before:match('^(%d+) (%d+) (%d+)$')
+      if tonumber(freed) > seen_by_list then unseen = unseen + tonumber(count) end
+    end
+    local note = ('%d %d %d'):format(next_seq(), listed_until, unseen)
+    redis.call('HSET', LAPSES, kind .. name, note)
+  end
 end
 
 local function changed_seats(status, seats)
   if #seats == 0 then return end
   change.seats[#change.seats + 1] = {status, seats}
-  if status == AVAILABLE then note_freed('/s', seats) end
+  if status == AVAILABLE then note_freed('/s', seats, 0) end
 end
 
 local function take_area(area, quantity)
-  if quantity < 0 then note_freed('/a', {area}) end
+  if quantity < 0 then note_freed('/a', {area}, -quantity) end
   if quantity ~= 0 then
     redis.call('HINCRBY', AREAS, 'f' .. area, -quantity)
     change.touched[area] = true

@@ -65,18 +65,20 @@ function Doomed:add(id, hold)
   end
 end
 
--- Those of the names that the waiting list has not seen since they were freed.
+-- Those of the names that the waiting list has not seen since they were freed, and of
+-- the last one how many units.
 local function unseen(kind, names)
-  local found, fields = {}, {}
-  if #names == 0 then return found end
+  local found, units, fields = {}, 0, {}
+  if #names == 0 then return found, units end
   for i, name in ipairs(names) do fields[i] = kind .. name end
   for i, note in ipairs(redis.call('HMGET', LAPSES, unpack(fields))) do
-    local freed, kept_until = (note or ''):match('^(%d+) (%d+)$')
+    local freed, kept_until, count = (note or ''):match('^(%d+) (%d+) (%d+)$')
     if freed and tonumber(freed) > list_seen and tonumber(kept_until) > now then
       found[#found + 1] = names[i]
+      units = tonumber(count)
     end
   end
-  return found
+  return found, units
 end
 
 -- Adds those that have the seats; answers which seats are not to be had. Where the
@@ -121,7 +123,10 @@ function Doomed:short_areas(areas)
   local short = {}
   for _, part in ipairs(areas) do
     local available = tonumber(redis.call('HGET', AREAS, 'f' .. part[1])) or 0
-    if self.list_first and #unseen('/a', {part[1]}) > 0 then available = 0 end
+    if self.list_first then
+      local _, units = unseen('/a', {part[1]})
+      available = math.max(available - units, 0)
+    end
     for _, hold in pairs(self.holds) do
       for _, theirs in ipairs(hold[AREAS_HELD]) do
         if theirs[AREA] == part[1] then available = available + theirs[QUANTITY] end

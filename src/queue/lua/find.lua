@@ -1,7 +1,7 @@
 #!lua
 -- Where places are, which counts as a word from their holders. A place that was given in
--- another life of Redis, and is not here, was lost with it: it is put back where it was,
--- as long as a place is kept of which nothing is heard.
+-- another life of Redis, and that this one knows nothing of, was lost with it: it is put
+-- back where it was, as long as a place is kept of which nothing is heard.
 --
 -- Input:  places: of each {holder, number}; kept_ms.
 -- Output: {Found = {of each 'Gone', {In = {number, expires_ms}} or
@@ -13,7 +13,8 @@ if is_off() then return cmsgpack.pack('Off') end
 open_room()
 
 local function restore(holder, number)
-  local is_lost = generation_of(number) < room.first and now < room.begun_ms + request.kept_ms
+  local is_lost = generation_of(number) < room.first and number > (room.known or 0)
+    and now < room.begun_ms + request.kept_ms
   if not is_lost then return end
   local later = tonumber(redis.call('ZSCORE', LINE, holder))
   if later and later <= number then return end

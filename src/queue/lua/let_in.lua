@@ -78,7 +78,8 @@ local function next_in_line()
   local count = math.min(due, request.most)
   local first = count > 0 and redis.call('ZRANGE', LINE, 0, count - 1, 'WITHSCORES') or {}
   set('let_in_us', string.format('%.0f', math.ceil(from_us + #first / 2 * each_us)))
-  return first, due > count
+  -- Where the line is shorter than that, nobody else is due.
+  return first, #first / 2 == count and due > count
 end
 
 -- 4. They come in.

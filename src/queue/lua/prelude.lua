@@ -21,7 +21,7 @@ local now = math.floor(now_us / 1000)
 
 local FIELDS = {
   'incarnation', 'revision', 'mode', 'begun_ms', 'first', 'generation', 'given',
-  'generations', 'let_in_us', 'unused', 'minute', 'this_minute', 'last_minute',
+  'generations', 'let_in_us', 'unused', 'minute', 'this_minute', 'last_minute', 'known',
 }
 local room = {}
 for i, value in ipairs(redis.call('HMGET', QUEUE, unpack(FIELDS))) do
@@ -73,7 +73,14 @@ end
 -- last may be lost: those that are given from now on are later than all of them.
 local function open_room()
   if room.incarnation ~= incarnation then
+    -- What this life knows of was not lost: whoever had such a number, and is not in line,
+    -- was let in, or gave it up. A room that was closed in between knows of all.
+    local known = 0
+    if room.generation then
+      known = room.generation * NUMBERS + (room.given or NUMBERS - 1)
+    end
     next_generation()
+    set('known', known)
     set('first', room.generation)
     set('begun_ms', now)
     set('let_in_us', now_us)
