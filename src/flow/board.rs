@@ -153,7 +153,9 @@ impl Board {
             0 => 0,
             _ => fastrand::usize(..=spread * seats.under_way.len()),
         };
-        let picked = seats.free.best(asked, may, skip)?;
+        let mut picked = seats.free.best(asked, may, skip)?;
+        // As a hold has them: they stand otherwise in parts, and in a row that grew.
+        picked.sort_unstable();
         seats.last_pick += 1;
         seats.under_way.insert(seats.last_pick);
         seats.hide(&picked, Hidden::Picked);

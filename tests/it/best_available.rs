@@ -15,12 +15,12 @@ use crate::support::{
 };
 
 /// A request for so many seats together, with a hold id of its own.
-fn best(holder_id: &str, quantity: i32) -> HoldRequest {
+pub fn best(holder_id: &str, quantity: i32) -> HoldRequest {
     let asked = BestAvailable { quantity, ..BestAvailable::default() };
     HoldRequest { best_available: Some(asked), ..hold_request(holder_id, &[]) }
 }
 
-fn asking(mut request: HoldRequest, change: impl FnOnce(&mut BestAvailable)) -> HoldRequest {
+pub fn asking(mut request: HoldRequest, change: impl FnOnce(&mut BestAvailable)) -> HoldRequest {
     change(request.best_available.as_mut().unwrap());
     request
 }

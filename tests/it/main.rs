@@ -22,6 +22,7 @@ mod audit_in_pieces;
 mod audit_money;
 mod bad_requests;
 mod best_available;
+mod best_available_changes;
 mod block_seats;
 mod cancel_order;
 mod cancel_stale_orders;
