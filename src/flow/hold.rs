@@ -146,9 +146,7 @@ impl Flows {
         };
         match may {
             Err(Error::Refused(refusal)) if !Box::pin(self.was_made(request)).await? => {
-                // Refused is who was not let in, again and again: Postgres is not asked
-                // each time.
-                if self.holds.revision(&request.event_id).await? <= Some(event.revision) {
+                if !self.is_behind(event).await? {
                     return Err(refusal.into());
                 }
                 self.event_after(&request.event_id, event.revision).await?;
@@ -160,6 +158,12 @@ impl Flows {
             }
             Err(trouble) => Err(trouble),
         }
+    }
+
+    /// Whether the event has changed since it was read, by Redis: who is refused asks
+    /// again and again, and Postgres is not asked each time.
+    pub(super) async fn is_behind(&self, event: &LoadedEvent) -> Result<bool, Error> {
+        Ok(self.holds.revision(&event.event_id).await? > Some(event.revision))
     }
 
     /// Whether Redis has a hold of the request's id.

@@ -15,7 +15,7 @@ use super::{
     event::LoadedEvent,
 };
 use crate::{
-    domain::{AreaUnits, BestAvailable, ChannelKey, HoldId, Items, Position, Refusal},
+    domain::{AreaUnits, BestAvailable, ChannelKey, EventState, HoldId, Items, Position, Refusal},
     feed::Stale,
     holds::HoldReply,
     limits::MAX_PICKS,
@@ -32,13 +32,22 @@ impl Flows {
         asked: &BestAvailable,
         areas: Vec<AreaUnits>,
     ) -> Result<(Arc<LoadedEvent>, HoldReply), Error> {
-        let event = self.event_that_has(event, asked).await?;
+        if let Err(refusal) = asked.check(&event.chart) {
+            let stored = Box::pin(self.ledger.find_event(&event.event_id)).await?;
+            return match stored {
+                // Read anew, it is judged anew, too: admission and channels may be others.
+                Some(stored) if stored.revision > event.revision => Ok((event, HoldReply::Behind)),
+                _ => Err(refusal.into()),
+            };
+        }
         for redone in 0..MAX_PICKS {
             let pick = match self.pick(&event, asked, &request.keys, redone).await {
-                Err(Error::Refused(refusal)) => {
-                    self.picked_before(&event, request.hold_id, refusal).await?
-                }
-                pick => pick?,
+                Ok(Some(pick)) => pick,
+                Ok(None) => match self.picked_before(&event, request.hold_id).await? {
+                    Some(pick) => pick,
+                    None => return self.none_such(event, request, asked, &areas).await,
+                },
+                Err(error) => return Err(error),
             };
             let seats = pick.seats().to_vec();
             if request.keys.overridden.is_some() {
@@ -69,16 +78,15 @@ impl Flows {
     /// Takes the best seats that are free, as far as this server knows, until Redis has
     /// been asked. The first try is always of the best; a later one is spread.
     ///
-    /// # Errors
-    /// [`Refusal::NoSuchSeatsTogether`] where there were none at some moment of this
-    /// call; what is under way and what has run out is not counted as taken.
+    /// `None` where there were none at some moment of this call; what is under way and
+    /// what has run out is not counted as taken.
     pub(super) async fn pick(
         self: &Arc<Self>,
         event: &Arc<LoadedEvent>,
         asked: &BestAvailable,
         keys: &ChannelKeys,
         redone: usize,
-    ) -> Result<Pick, Error> {
+    ) -> Result<Option<Pick>, Error> {
         telemetry::pick();
         let may =
             |channel: &ChannelKey| keys.overridden.is_some() || keys.channels.contains(channel);
@@ -88,7 +96,7 @@ impl Flows {
             self.look_anew(&board, event).await?;
         }
         if let Some(pick) = board.take(event, asked, may, redone) {
-            return Ok(pick);
+            return Ok(Some(pick));
         }
         // 2. By all that Redis had when this was asked, once holds that have run out are
         //    ended. The job does that as well, within a second: so it may fail.
@@ -98,12 +106,11 @@ impl Flows {
         let give_up = Instant::now() + PATIENCE;
         loop {
             if let Some(pick) = board.take(event, asked, may, redone) {
-                return Ok(pick);
+                return Ok(Some(pick));
             }
             // 3. Picks that are under way may come to nothing.
             if !board.others_settle(event, asked, may).await {
-                telemetry::pick_refused();
-                return Err(Refusal::NoSuchSeatsTogether(asked.quantity).into());
+                return Ok(None);
             }
             if Instant::now() > give_up {
                 return Err(Error::Overloaded("all such seats are under way to others".into()));
@@ -149,29 +156,40 @@ impl Flows {
         self: &Arc<Self>,
         event: &Arc<LoadedEvent>,
         hold_id: HoldId,
-        refusal: Refusal,
-    ) -> Result<Pick, Error> {
+    ) -> Result<Option<Pick>, Error> {
         let event_id = &event.event_id;
         let look = self.on_event(event_id, |epoch| self.holds.get_hold(event_id, epoch, hold_id));
         let (_, found) = Box::pin(look).await?;
-        let record = found.into_iter().next().ok_or(refusal)?;
-        Ok(Pick::again(record.seats))
+        Ok(found.into_iter().next().map(|record| Pick::again(record.seats)))
     }
 
-    /// The event with a chart that has what is named, if there is one by now.
-    async fn event_that_has(
+    /// The no to who finds no such seats; or another, where the event as it is now says
+    /// no before that.
+    async fn none_such(
         &self,
         event: Arc<LoadedEvent>,
+        request: &HoldRequest,
         asked: &BestAvailable,
-    ) -> Result<Arc<LoadedEvent>, Error> {
-        let Err(refusal) = asked.check(&event.chart) else { return Ok(event) };
-        let event_id = &event.event_id;
-        let stored = Box::pin(self.ledger.find_event(event_id)).await?;
-        if stored.is_none_or(|stored| stored.revision == event.revision) {
-            return Err(refusal.into());
+        areas: &[AreaUnits],
+    ) -> Result<(Arc<LoadedEvent>, HoldReply), Error> {
+        // Looked for by an older chart, or by other keys than are needed now.
+        if self.is_behind(&event).await? {
+            return Ok((event, HoldReply::Behind));
         }
-        let event = self.event_anew(event_id).await?;
-        asked.check(&event.chart)?;
-        Ok(event)
+        let rules = &event.rules;
+        let longest_ms = u64::try_from(rules.max_hold_time.as_millis()).unwrap_or(u64::MAX);
+        let units = asked.quantity + areas.iter().map(|units| units.quantity).sum::<u32>();
+        // In the order of the script.
+        let reply = if rules.state != EventState::OnSale {
+            HoldReply::NotOnSale(rules.state.as_str().to_owned())
+        } else if request.ttl_ms.is_some_and(|ttl_ms| ttl_ms > longest_ms) {
+            HoldReply::TtlTooLong(longest_ms)
+        } else if units > rules.max_units_per_hold {
+            HoldReply::LimitPerHold(rules.max_units_per_hold)
+        } else {
+            telemetry::pick_refused();
+            return Err(Refusal::NoSuchSeatsTogether(asked.quantity).into());
+        };
+        Ok((event, reply))
     }
 }

@@ -25,7 +25,7 @@ pub fn asking(mut request: HoldRequest, change: impl FnOnce(&mut BestAvailable))
     request
 }
 
-fn none_such() -> (Code, String) {
+pub fn none_such() -> (Code, String) {
     (Code::FailedPrecondition, "INSUFFICIENT_CAPACITY".into())
 }
 
@@ -270,7 +270,7 @@ async fn redis_may_be_lost_in_between() {
 }
 
 /// Rows of seats such as `12-7`, best first.
-fn event_of(rows: usize, seats: usize) -> CreateEventRequest {
+pub fn event_of(rows: usize, seats: usize) -> CreateEventRequest {
     let mut event = small_event(EVENT);
     let chart = event.chart.as_mut().unwrap();
     let row = |row| Row {

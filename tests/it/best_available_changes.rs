@@ -1,11 +1,15 @@
 //! Hold with `best_available` where the event changes meanwhile, or keeps seats from some.
 
-use holdfast::proto::{AddSeatsRequest, Row, SeatStatus};
+use holdfast::proto::{
+    AddSeatsRequest, Event, EventState, HoldRequest, Row, SeatStatus, WaitingRoom,
+};
+use tonic::Code;
 
 use crate::{
     audit::audit,
-    best_available::{asking, best},
-    support::{EVENT, Server, Stage, seat},
+    best_available::{asking, best, event_of, none_such},
+    channels::{allocate, free},
+    support::{EVENT, Server, Stage, code_and_reason, floor, refusal, seat},
 };
 
 async fn grow(server: &Server, section_id: &str, row_id: &str, seats: &[&str]) {
@@ -16,6 +20,20 @@ async fn grow(server: &Server, section_id: &str, row_id: &str, seats: &[&str]) {
         section_name: String::new(),
     };
     server.catalog.clone().add_seats(request).await.unwrap();
+}
+
+async fn change(server: &Server, event: Event) {
+    server.update_event(Event { event_id: EVENT.into(), ..event }, &[]).await.unwrap();
+}
+
+/// An event of one row, all of it held, as another server knows too.
+async fn full() -> (Stage, Server) {
+    let stage = Stage::empty().await;
+    stage.server.create_event(event_of(1, 2)).await.unwrap();
+    stage.server.hold(best("ann", 2)).await.unwrap();
+    let other = stage.another_server().await;
+    assert_eq!(code_and_reason(other.hold(best("bob", 2)).await), none_such());
+    (stage, other)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,4 +50,56 @@ async fn what_is_found_in_a_row_that_grew_can_be_sold() {
     assert_eq!(server.house().await.count(SeatStatus::Sold), 15);
     let (code, told) = audit(&stage.stores, &[]).await;
     assert_eq!(code, 0, "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_freed_for_all_is_found_at_every_server() {
+    let stage = Stage::empty().await;
+    stage.server.create_event(event_of(4, 2)).await.unwrap();
+    let other = stage.another_server().await;
+    let seats: Vec<_> = (1..=4).flat_map(|row| [1, 2].map(|n| format!("{row}-{n}"))).collect();
+    let seats: Vec<_> = seats.iter().map(String::as_str).collect();
+    for row in 1..=4 {
+        allocate(&stage.server, "club", &seats).await.unwrap();
+        assert_eq!(code_and_reason(other.hold(best("ann", 2)).await), none_such());
+        free(&stage.server, &seats, &[]).await.unwrap();
+        let hold = other.hold(best("ann", 2)).await.unwrap();
+        assert_eq!(hold.seat_ids, [format!("{row}-1"), format!("{row}-2")]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_added_is_found_at_every_server() {
+    let (stage, other) = full().await;
+    grow(&stage.server, "stalls", "2", &["2-1", "2-2"]).await;
+    assert_eq!(other.hold(best("bob", 2)).await.unwrap().seat_ids, ["2-1", "2-2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_event_forbids_is_told_before_what_is_free() {
+    let (stage, other) = full().await;
+    change(&stage.server, Event { max_units_per_hold: 3, ..Event::default() }).await;
+    for server in [&stage.server, &other] {
+        let told = refusal(server.hold(best("bob", 4)).await);
+        assert_eq!(told.subjects, ["max_units_per_hold"]);
+        let with_floor = HoldRequest { areas: floor(2), ..best("bob", 2) };
+        assert_eq!(refusal(server.hold(with_floor).await).subjects, ["max_units_per_hold"]);
+        assert_eq!(code_and_reason(server.hold(best("bob", 3)).await), none_such());
+    }
+    change(&stage.server, Event { state: EventState::Paused.into(), ..Event::default() }).await;
+    for server in [&other, &stage.server] {
+        let told = code_and_reason(server.hold(best("bob", 4)).await);
+        assert_eq!(told, (Code::FailedPrecondition, "EVENT_NOT_ON_SALE".into()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_read_anew_is_judged_anew() {
+    let (stage, other) = full().await;
+    grow(&stage.server, "balcony", "b", &["b-1", "b-2"]).await;
+    let room = WaitingRoom::Rate.into();
+    change(&stage.server, Event { waiting_room: room, ..Event::default() }).await;
+    let in_balcony = asking(best("bob", 2), |asked| asked.section_id = "balcony".into());
+    let told = refusal(other.hold(in_balcony).await);
+    assert_eq!(told.reason, "ADMISSION_REQUIRED");
 }
