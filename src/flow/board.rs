@@ -137,12 +137,14 @@ impl Board {
     }
 
     /// Takes the best of the seats that are free, or passes over some: up to so many
-    /// times those under way as `spread` says. `None` where there are none.
+    /// times those under way as `spread` says. None of those that the caller was
+    /// `refused` is among them. `None` where there are none.
     pub fn take(
         self: &Arc<Self>,
         event: &LoadedEvent,
         asked: &BestAvailable,
         may: impl Fn(&ChannelKey) -> bool,
+        refused: &[SeatIndex],
         spread: usize,
     ) -> Option<Pick> {
         // The next one shall know what others take meanwhile.
@@ -153,7 +155,7 @@ impl Board {
             0 => 0,
             _ => fastrand::usize(..=spread * seats.under_way.len()),
         };
-        let mut picked = seats.free.best(asked, may, skip)?;
+        let mut picked = seats.without(refused, |seats| seats.free.best(asked, may, skip))?;
         // As a hold has them: they stand otherwise in parts, and in a row that grew.
         picked.sort_unstable();
         seats.last_pick += 1;
@@ -169,11 +171,13 @@ impl Board {
         event: &LoadedEvent,
         asked: &BestAvailable,
         may: impl Fn(&ChannelKey) -> bool,
+        refused: &[SeatIndex],
     ) -> bool {
         let (last, before, mut picks) = {
             let mut seats = self.lock();
             let Some(seats) = self.caught_up(&mut seats, event) else { return false };
-            if seats.perhaps.best(asked, may, 0).is_none() {
+            let perhaps = |seats: &Seats| seats.perhaps.best(asked, may, 0);
+            if seats.without(refused, perhaps).is_none() {
                 return false;
             }
             let picks = self.picks.subscribe();
@@ -308,6 +312,16 @@ impl Seats {
     fn hide(&mut self, seats: &[SeatIndex], why: Hidden) {
         self.hidden.extend(seats.iter().map(|&seat| (seat, why)));
         self.show(seats);
+    }
+
+    /// What `look` sees where these are not available.
+    fn without<T>(&mut self, seats: &[SeatIndex], look: impl FnOnce(&Self) -> T) -> T {
+        let closed = seats.iter().map(|&seat| (seat, false));
+        self.free.set(closed.clone());
+        self.perhaps.set(closed);
+        let seen = look(self);
+        self.show(seats);
+        seen
     }
 
     fn give_back(&mut self, picked: &[SeatIndex]) {

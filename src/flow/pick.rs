@@ -4,6 +4,9 @@
 //! of Hold looks again, since other servers take seats, too. Where one was faster, what
 //! it took is noted, and others are picked: not the very best again, which all who were
 //! refused at the same moment would want, but at random among as many as are under way.
+//!
+//! Seats that a call was refused are not picked again for it: Redis may keep them from
+//! this caller, as it does what was freed while a waiting list has the first pick.
 
 use std::sync::Arc;
 
@@ -15,7 +18,10 @@ use super::{
     event::LoadedEvent,
 };
 use crate::{
-    domain::{AreaUnits, BestAvailable, ChannelKey, EventState, HoldId, Items, Position, Refusal},
+    domain::{
+        AreaUnits, BestAvailable, ChannelKey, EventState, HoldId, Items, Position, Refusal,
+        SeatIndex,
+    },
     feed::Stale,
     holds::HoldReply,
     limits::MAX_PICKS,
@@ -40,8 +46,9 @@ impl Flows {
                 _ => Err(refusal.into()),
             };
         }
+        let mut refused = Vec::new();
         for redone in 0..MAX_PICKS {
-            let pick = match self.pick(&event, asked, &request.keys, redone).await {
+            let pick = match self.pick(&event, asked, &request.keys, &refused, redone).await {
                 Ok(Some(pick)) => pick,
                 Ok(None) => match self.picked_before(&event, request.hold_id).await? {
                     Some(pick) => pick,
@@ -58,7 +65,9 @@ impl Flows {
             let (held_in, reply) = self.ask_for(&event, request, items).await?;
             match &reply {
                 HoldReply::Unavailable(seats) => {
-                    pick.gone(seats.iter().map(|&(seat, _)| seat).collect());
+                    let seats = seats.iter().map(|&(seat, _)| seat);
+                    refused.extend(seats.clone());
+                    pick.gone(seats.collect());
                     telemetry::pick_redone();
                     continue;
                 }
@@ -78,13 +87,14 @@ impl Flows {
     /// Takes the best seats that are free, as far as this server knows, until Redis has
     /// been asked. The first try is always of the best; a later one is spread.
     ///
-    /// `None` where there were none at some moment of this call; what is under way and
-    /// what has run out is not counted as taken.
+    /// `None` where there were none at some moment of this call, but for what it was
+    /// `refused`; what is under way and what has run out is not counted as taken.
     pub(super) async fn pick(
         self: &Arc<Self>,
         event: &Arc<LoadedEvent>,
         asked: &BestAvailable,
         keys: &ChannelKeys,
+        refused: &[SeatIndex],
         redone: usize,
     ) -> Result<Option<Pick>, Error> {
         telemetry::pick();
@@ -95,7 +105,7 @@ impl Flows {
         if redone > 0 {
             self.look_anew(&board, event).await?;
         }
-        if let Some(pick) = board.take(event, asked, may, redone) {
+        if let Some(pick) = board.take(event, asked, may, refused, redone) {
             return Ok(Some(pick));
         }
         // 2. By all that Redis had when this was asked, once holds that have run out are
@@ -105,11 +115,11 @@ impl Flows {
         self.look_anew(&board, event).await?;
         let give_up = Instant::now() + PATIENCE;
         loop {
-            if let Some(pick) = board.take(event, asked, may, redone) {
+            if let Some(pick) = board.take(event, asked, may, refused, redone) {
                 return Ok(Some(pick));
             }
             // 3. Picks that are under way may come to nothing.
-            if !board.others_settle(event, asked, may).await {
+            if !board.others_settle(event, asked, may, refused).await {
                 return Ok(None);
             }
             if Instant::now() > give_up {

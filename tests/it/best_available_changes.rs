@@ -3,13 +3,14 @@
 use holdfast::proto::{
     AddSeatsRequest, Event, EventState, HoldRequest, Row, SeatStatus, WaitingRoom,
 };
+use redis::AsyncCommands;
 use tonic::Code;
 
 use crate::{
     audit::audit,
     best_available::{asking, best, event_of, none_such},
     channels::{allocate, free},
-    support::{EVENT, Server, Stage, code_and_reason, floor, refusal, seat},
+    support::{EVENT, House, Server, Stage, code_and_reason, eventually, floor, refusal, seat},
 };
 
 async fn grow(server: &Server, section_id: &str, row_id: &str, seats: &[&str]) {
@@ -102,4 +103,24 @@ async fn an_event_that_is_read_anew_is_judged_anew() {
     let in_balcony = asking(best("bob", 2), |asked| asked.section_id = "balcony".into());
     let told = refusal(other.hold(in_balcony).await);
     assert_eq!(told.reason, "ADMISSION_REQUIRED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_for_the_waiting_list_is_passed_over() {
+    let stage = Stage::empty().await;
+    let server = &stage.server;
+    server.create_event(event_of(2, 4)).await.unwrap();
+    let held = server.hold(best("ann", 4)).await.unwrap();
+    // A list that has the first pick, and looks at nothing from now on.
+    let mut redis = stage.stores.redis().await;
+    let _: () = redis.hset("hf:{event}:meta", "listed_until", 1_u64 << 50).await.unwrap();
+    server.release(&held, &[], vec![]).await.unwrap();
+    eventually("the map has it as free", async || {
+        let map = House::new(&server.get_seat_map(EVENT).await.unwrap());
+        (map.count(SeatStatus::Available) == 8).then_some(())
+    })
+    .await;
+    assert_eq!(held.seat_ids[0], "1-1");
+    assert_eq!(server.hold(best("bob", 4)).await.unwrap().seat_ids[0], "2-1");
+    assert_eq!(code_and_reason(server.hold(best("cat", 4)).await), none_such());
 }
