@@ -362,6 +362,10 @@ impl Pick {
         Self { seats, from: None }
     }
 
+    pub fn is_again(&self) -> bool {
+        self.from.is_none()
+    }
+
     pub fn seats(&self) -> &[SeatIndex] {
         &self.seats
     }

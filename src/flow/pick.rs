@@ -46,18 +46,28 @@ impl Flows {
                 _ => Err(refusal.into()),
             };
         }
+        let is_overridden = request.keys.overridden.is_some();
+        // What is taken by an override is put on record before: nothing else may be,
+        // where the hold stands already.
+        let mut again = match is_overridden {
+            true => self.picked_before(&event, request.hold_id).await?,
+            false => None,
+        };
         let mut refused = Vec::new();
         for redone in 0..MAX_PICKS {
-            let pick = match self.pick(&event, asked, &request.keys, &refused, redone).await {
-                Ok(Some(pick)) => pick,
-                Ok(None) => match self.picked_before(&event, request.hold_id).await? {
+            let picked = match again.take() {
+                None => self.pick(&event, asked, &request.keys, &refused, redone).await?,
+                again => again,
+            };
+            let pick = match picked {
+                Some(pick) => pick,
+                None => match self.picked_before(&event, request.hold_id).await? {
                     Some(pick) => pick,
                     None => return self.none_such(event, request, asked, &areas).await,
                 },
-                Err(error) => return Err(error),
             };
             let seats = pick.seats().to_vec();
-            if request.keys.overridden.is_some() {
+            if is_overridden && !pick.is_again() {
                 let picked = Items { seats: seats.clone(), areas: Vec::new() };
                 self.note_override(&event, request.hold_id, &picked, &request.keys).await?;
             }

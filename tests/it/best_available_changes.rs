@@ -1,7 +1,7 @@
 //! Hold with `best_available` where the event changes meanwhile, or keeps seats from some.
 
 use holdfast::proto::{
-    AddSeatsRequest, Event, EventState, HoldRequest, Row, SeatStatus, WaitingRoom,
+    AddSeatsRequest, ChannelOverride, Event, EventState, HoldRequest, Row, SeatStatus, WaitingRoom,
 };
 use redis::AsyncCommands;
 use tonic::Code;
@@ -9,7 +9,7 @@ use tonic::Code;
 use crate::{
     audit::audit,
     best_available::{asking, best, event_of, none_such},
-    channels::{allocate, free},
+    channels::{actions, allocate, free},
     support::{EVENT, House, Server, Stage, code_and_reason, eventually, floor, refusal, seat},
 };
 
@@ -123,4 +123,20 @@ async fn what_is_kept_for_the_waiting_list_is_passed_over() {
     assert_eq!(held.seat_ids[0], "1-1");
     assert_eq!(server.hold(best("bob", 4)).await.unwrap().seat_ids[0], "2-1");
     assert_eq!(code_and_reason(server.hold(best("cat", 4)).await), none_such());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_override_that_is_asked_for_again_takes_nothing_more() {
+    let stage = Stage::new().await;
+    let server = &stage.server;
+    let seats: Vec<_> = (1..=10).map(|n| format!("A-{n}")).collect();
+    let seats: Vec<_> = seats.iter().map(String::as_str).collect();
+    allocate(server, "club", &seats).await.unwrap();
+    let overridden = ChannelOverride { actor: "desk".into(), reason: "guests".into() };
+    let request = HoldRequest { channel_override: Some(overridden), ..best("ann", 2) };
+    let hold = server.hold(request.clone()).await.unwrap();
+    let noted = actions(server, 0, "").await.actions;
+    assert_eq!((noted.len(), &noted[0].seat_ids), (2, &hold.seat_ids));
+    assert_eq!(server.hold(request).await.unwrap(), hold);
+    assert_eq!(actions(server, 0, "").await.actions, noted);
 }
