@@ -27,7 +27,7 @@ use crate::{
     },
     feed::{Changes, EventFeed, SeatMap},
     holds::LogEntry,
-    limits::{FEED_CATCH_UP, FEED_IDLE, MAX_BOARD_SEATS},
+    limits::{FEED_CATCH_UP, FEED_IDLE, MAX_BOARD_SEATS, MAX_PASSED_OVER},
 };
 
 /// The boards of the events that seats were lately found in.
@@ -153,7 +153,7 @@ impl Board {
         let seats = self.caught_up(&mut seats, event)?;
         let skip = match spread {
             0 => 0,
-            _ => fastrand::usize(..=spread * seats.under_way.len()),
+            _ => fastrand::usize(..=MAX_PASSED_OVER.min(spread * seats.under_way.len())),
         };
         let mut picked = seats.without(refused, |seats| seats.free.best(asked, may, skip))?;
         // As a hold has them: they stand otherwise in parts, and in a row that grew.

@@ -25,6 +25,9 @@ pub const MAX_CHANNELS_NAMED: usize = 10;
 pub const MAX_QUEUE_TOKEN_CHARS: usize = 256;
 /// How often seats are picked for one Hold, where other servers are faster each time.
 pub const MAX_PICKS: usize = 16;
+/// Blocks of free seats that a pick passes over at most: all other picks of the event at
+/// this server wait meanwhile.
+pub const MAX_PASSED_OVER: usize = 500;
 /// Seats of all events in which one server finds the best available, some 40 bytes each.
 pub const MAX_BOARD_SEATS: u64 = 2_000_000;
 /// Seats that one call keeps for a channel, or frees.
