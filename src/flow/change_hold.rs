@@ -12,7 +12,7 @@ use super::{
 use crate::{
     domain::{
         AreaId, EventId, HoldId, HoldRecord, HoldState, HolderId, Items, OrderId, OrderState,
-        OrphanPolicy, Refusal, SeatId, SeatIndex, beside,
+        OrphanPolicy, Outcome, Refusal, SeatId, SeatIndex, Unsold, beside,
     },
     failpoint::failpoint,
     holds::{ChangeArgs, ChangeReply},
@@ -76,11 +76,9 @@ impl Flows {
                 }
                 ChangeReply::Ordered(order_id) => return Err(self.ordered_as(order_id).await?),
                 ChangeReply::Standing(record) => return Err(standing(*hold_id, &record).into()),
-                // Redis has forgotten it, or never had it: the journal tells.
-                ChangeReply::Missing => {
-                    let of = Some(&request.holder_id);
-                    match self.end_missing_hold(&event, *hold_id, of).await? {
-                        Some((_, outcome)) => return Err(ended_by(*hold_id, outcome).into()),
+                why @ (ChangeReply::Released | ChangeReply::Missing) => {
+                    match self.gone(&event, &request, &why).await? {
+                        Some(outcome) => return Err(ended_by(*hold_id, outcome).into()),
                         None => self.event_anew(event_id).await?,
                     };
                     continue;
@@ -98,6 +96,26 @@ impl Flows {
             trouble = Some(Error::unsettled().after_a_change());
         }
         Err(trouble.unwrap_or_else(Error::unsettled))
+    }
+
+    /// How the hold ends, or has ended; `None` where Redis is to be asked again.
+    async fn gone(
+        &self,
+        event: &LoadedEvent,
+        request: &ChangeHoldRequest,
+        why: &ChangeReply,
+    ) -> Result<Option<Outcome>, Error> {
+        let hold_id = request.hold_id;
+        match why {
+            // A Release has named all that it has, and may be on its way: it is ended as
+            // that would, so that the no stays one.
+            ChangeReply::Released => self.end_hold(event, hold_id, Unsold::Released).await,
+            // Redis has forgotten it, or never had it: the journal tells.
+            _ => {
+                let ended = self.end_missing_hold(event, hold_id, Some(&request.holder_id));
+                Ok(ended.await?.map(|(_, outcome)| outcome))
+            }
+        }
     }
 
     async fn changed(

@@ -83,7 +83,10 @@ impl Flows {
         record: HoldRecord,
     ) -> Result<Option<Hold>, Error> {
         failpoint!("release:asked");
-        match self.end_hold(event, hold_id, Unsold::Released).await? {
+        let ended = self.end_hold(event, hold_id, Unsold::Released).await;
+        // What the script has marked may end so by a ChangeHold, too.
+        let is_marked = record.ended_ms != 0;
+        match if is_marked { ended.map_err(Error::after_a_change) } else { ended }? {
             None => Ok(None),
             Some(Outcome::Released) => {
                 let released = HoldRecord { state: HoldState::Released, ..record };

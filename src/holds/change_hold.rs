@@ -51,6 +51,8 @@ pub enum ChangeReply {
     Missing,
     /// The hold's state forbids it.
     Standing(HoldRecord),
+    /// A Release has named all that it has: it is to be ended so.
+    Released,
     /// An order was made of it, or is being made.
     Ordered(OrderId),
     /// The event has changed since the caller read it.

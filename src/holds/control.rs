@@ -1,7 +1,7 @@
 //! The control path: probes and upkeep.
 
 use super::{Error, Holds, Incarnation, keys};
-use crate::domain::{Epoch, EventId, HoldRecord, Position};
+use crate::domain::{Epoch, EventId, HoldRecord, HoldState, Position};
 use crate::limits::ENDED_HOLD_KEPT;
 use crate::redis::cmd;
 
@@ -94,7 +94,9 @@ impl Holds {
             // Without the entry of no name, which every key has.
             for (hold_id, packed) in page.iter().filter(|(hold_id, _)| !hold_id.is_empty()) {
                 let record: HoldRecord = rmp_serde::from_slice(packed).map_err(Error::corrupt)?;
-                if record.ended_ms != 0 && record.ended_ms < oldest_ms {
+                // One that a Release has named whole may live on.
+                let lives = matches!(record.state, HoldState::Active | HoldState::Confirming);
+                if !lives && record.ended_ms != 0 && record.ended_ms < oldest_ms {
                     forget.arg(hold_id);
                     old += 1;
                 }

@@ -1,10 +1,14 @@
 //! ChangeHold: other seats for the same hold, all of them or none, as one change.
 
 use futures_util::future::join_all;
-use holdfast::proto::{
-    AreaQuantity, ChangeHoldRequest, ChangeHoldResponse, ChannelActionKind, ChannelOverride,
-    EventState, Hold, HoldDurability, HoldState, OrphanPolicy, SeatStatus, order_item::Place,
-    stream_seat_updates_response::Message,
+use holdfast::{
+    domain::{Epoch, EventId, HoldId, Items, SeatIndex},
+    holds::{Holds, ReleaseReply, Reply},
+    proto::{
+        AreaQuantity, ChangeHoldRequest, ChangeHoldResponse, ChannelActionKind, ChannelOverride,
+        EventState, Hold, HoldDurability, HoldState, OrphanPolicy, SeatStatus, order_item::Place,
+        stream_seat_updates_response::Message,
+    },
 };
 use tonic::{Code, Status};
 
@@ -288,6 +292,7 @@ async fn an_order_is_of_what_its_hold_stays_with() {
         let (made, told) = tokio::join!(orders, changes);
         refused += told;
         let orders: Vec<_> = made.into_iter().filter_map(|made| made.ok()?.order).collect();
+        assert!(!orders.is_empty(), "row {row}: nobody could order");
         let has = server.get_hold(EVENT, &hold.hold_id).await.unwrap().seat_ids;
         for order in orders {
             assert_eq!(order.items[0].place, Some(Place::SeatId(has[0].clone())));
@@ -340,6 +345,41 @@ async fn it_runs_out_with_what_it_has() {
         (free == (100, 100)).then_some(())
     })
     .await;
+    let (code, said) = audit(&stage.stores, &["--event", EVENT]).await;
+    assert_eq!(code, 0, "{said}");
+}
+
+/// A Release of all that a hold has by name must not give back what it was changed to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_came_first_ends_it() {
+    let stage = Stage::new().await;
+    let server = &stage.server;
+    let holds = Holds::new(&stage.stores.settings().redis_url).unwrap();
+    let event_id: EventId = EVENT.parse().unwrap();
+    // By a server that goes no further than the script.
+    let asked = async |hold: &Hold| {
+        let items = Items { seats: vec![SeatIndex(0)], areas: vec![] };
+        let (hold_id, holder) = (hold.hold_id.parse().unwrap(), hold.holder_id.parse().unwrap());
+        let told = holds.release(&event_id, Epoch(1), HoldId(hold_id), &holder, &items).await;
+        assert!(matches!(told.unwrap(), Reply::Done(ReleaseReply::Whole(_))));
+    };
+    let hold = held(server, "ann", &["A-1"], 0).await;
+    asked(&hold).await;
+    for seat in ["A-1", "B-1"] {
+        let told = code_and_reason(change(server, to(&hold, [seat], vec![])).await);
+        assert_eq!(told, (Code::FailedPrecondition, "HOLD_RELEASED".into()));
+    }
+    let has = server.get_hold(EVENT, &hold.hold_id).await.unwrap();
+    assert_eq!((has.state(), &*has.seat_ids), (HoldState::Released, &["A-1".to_owned()][..]));
+    let house = server.house().await;
+    assert_eq!(house.count(SeatStatus::Available), 100);
+
+    // Until then it may be sold.
+    let hold = held(server, "bob", &["A-1"], 0).await;
+    asked(&hold).await;
+    server.confirm(&hold, "pay-1").await.unwrap();
+    let told = code_and_reason(change(server, to(&hold, ["B-1"], vec![])).await);
+    assert_eq!(told, (Code::FailedPrecondition, "HOLD_CONFIRMED".into()));
     let (code, said) = audit(&stage.stores, &["--event", EVENT]).await;
     assert_eq!(code, 0, "{said}");
 }

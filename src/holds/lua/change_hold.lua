@@ -7,7 +7,7 @@
 --         reserved_seats, reserved_areas: which of them may not be new.
 -- Output: {Changed = record}, also where nothing had to be changed; {Stranding =
 --         {record, seats left alone}}; Missing; {Standing = record} with the state
---         that forbids it; {Ordered = order}: an order was made of it; Behind;
+--         that forbids it; Released: all that it has is to be given back; {Ordered = order}: an order was made of it; Behind;
 --         {Reserved = {seats, areas}}: those that are new; Backlog; or {Refused =
 --         what hold answers where it refuses}.
 -- Events: holds that ran out and stood in the way expire; what is new is held, what
@@ -20,6 +20,7 @@ if state ~= ACTIVE then
   hold[STATE] = state
   return done({Standing = hold})
 end
+if hold[ENDED] ~= 0 then return done('Released') end
 
 local has, named, got, given = {}, {}, {}, {}
 for _, seat in ipairs(hold[SEATS_HELD]) do has[seat] = true end

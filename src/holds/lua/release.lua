@@ -1,12 +1,13 @@
 #!lua flags=allow-oom
 -- Release: gives a part of a hold back.
 --
--- All of a hold is only given back once Postgres has its outcome, by finish.
+-- All of a hold is only given back once Postgres has its outcome, by finish. Where all
+-- that it has was named, it is marked until then: it must not become something else.
 --
 -- Input:  hold_id, holder, all (whether nothing is named), seats, areas
 --         ({area, quantity} each, counted from what the hold had at first).
--- Output: {Reduced = record}; {Whole = record}, unchanged: nothing
---         would be left; Missing; or {Standing = record} with the state that
+-- Output: {Reduced = record}; {Whole = record}, with all that it has:
+--         nothing would be left; Missing; or {Standing = record} with the state that
 --         forbids it.
 -- Events: the items go back on sale; the hold as it is now.
 
@@ -37,7 +38,14 @@ for _, part in ipairs(hold[AREAS_HELD]) do
   if left > 0 then areas_kept[#areas_kept + 1] = {area, left, part[AT_FIRST]} end
 end
 
-if request.all or #kept + #areas_kept == 0 then return done({Whole = hold}) end
+if request.all then return done({Whole = hold}) end
+if #kept + #areas_kept == 0 then
+  if hold[ENDED] == 0 then
+    hold[ENDED] = now
+    put(id, hold)
+  end
+  return done({Whole = hold})
+end
 if #given + #areas_given == 0 then return done({Reduced = hold}) end
 
 -- Every check is done: from here only writes.
