@@ -98,10 +98,16 @@ async fn one_change_for_whoever_watches() {
         let left = server.release(&hold, &["A-2"], floor(1)).await.unwrap();
         assert_eq!((&*left.seat_ids, left.areas), (&["B-1".to_owned()][..], floor(3)));
     }
+    // Also where it was changed to what was left.
+    change(server, to(&hold, ["B-1"], floor(3))).await.unwrap();
+    for _ in 0..2 {
+        let left = server.release(&hold, &[], floor(1)).await.unwrap();
+        assert_eq!(left.areas, floor(2));
+    }
     let order = server.confirm(&hold, "pay-1").await.unwrap();
-    assert_eq!(order.tickets.len(), 4);
+    assert_eq!(order.tickets.len(), 3);
     let house = other.house().await;
-    assert_eq!((house.seats["B-1"], house.areas["floor"]), (SeatStatus::Sold, 97));
+    assert_eq!((house.seats["B-1"], house.areas["floor"]), (SeatStatus::Sold, 98));
     assert_eq!(house.count(SeatStatus::Held), 0);
     let (code, said) = audit(&stage.stores, &["--event", EVENT]).await;
     assert_eq!(code, 0, "{said}");

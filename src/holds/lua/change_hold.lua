@@ -33,7 +33,12 @@ for _, seat in ipairs(hold[SEATS_HELD]) do
 end
 
 local units_of, areas, areas_got, areas_given = {}, {}, {}, {}
-for _, part in ipairs(hold[AREAS_HELD]) do units_of[part[AREA]] = part[QUANTITY] end
+local counts_anew = false
+for _, part in ipairs(hold[AREAS_HELD]) do
+  units_of[part[AREA]] = part[QUANTITY]
+  -- A partial Release counts from here on, also where the quantity stays.
+  counts_anew = counts_anew or part[AT_FIRST] ~= part[QUANTITY]
+end
 for i, part in ipairs(request.areas) do
   local area, quantity = part[1], part[2]
   local before = units_of[area] or 0
@@ -49,8 +54,11 @@ for _, part in ipairs(hold[AREAS_HELD]) do
 end
 
 local takes = #got + #areas_got > 0
-if not takes and #given + #areas_given == 0 then return done({Changed = hold}) end
-if hold[ORDER] ~= '' then return done({Ordered = hold[ORDER]}) end
+local stays = not takes and #given + #areas_given == 0
+if stays and not counts_anew then
+  return done({Changed = hold})
+end
+if hold[ORDER] ~= '' and not stays then return done({Ordered = hold[ORDER]}) end
 
 -- Those of the new that the caller has no key for.
 local function reserved()
