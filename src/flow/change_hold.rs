@@ -65,7 +65,8 @@ impl Flows {
                     continue;
                 }
                 ChangeReply::Behind => {
-                    self.event_anew(event_id).await.map_err(|error| error.after(attempt))?;
+                    let newer = self.event_after(event_id, event.revision).await;
+                    newer.map_err(|error| error.after(attempt))?;
                     continue;
                 }
                 ChangeReply::Backlog => {

@@ -8,8 +8,9 @@ use holdfast::{
 };
 use uuid::Uuid;
 
-use crate::support::{
-    EVENT, Stage, code_and_reason, eventually, floor, hold_request, ms, small_event,
+use crate::{
+    change_hold::{change, to},
+    support::{EVENT, Stage, code_and_reason, eventually, floor, hold_request, ms, small_event},
 };
 
 /// A stage whose event is JOURNALED.
@@ -147,12 +148,29 @@ async fn a_hold_that_was_asked_for_again_is_not_undone() {
     stage.server.release(&hold, &[], vec![]).await.unwrap();
     let hold_id = HoldId(Uuid::now_v7());
     let args = HoldArgs { hold_id, ..args };
-    let reply = holds.hold(&event_id, Epoch(1), args).await.unwrap();
+    let reply = holds.hold(&event_id, Epoch(1), args.clone()).await.unwrap();
     let Reply::Done(HoldReply::Held(made)) = reply else { panic!("{reply:?}") };
     let hold = stage.server.get_hold(EVENT, &hold_id.to_string()).await.unwrap();
     stage.server.extend_hold(&hold, 60_000).await.unwrap();
     let undone = holds.undo_hold(&event_id, Epoch(1), hold_id, made.seq).await.unwrap();
     assert!(matches!(undone, Reply::Done(false)));
+
+    // Nor one of which it was told that it is as it was to be.
+    for by_a_change in [true, false] {
+        let hold_id = HoldId(Uuid::now_v7());
+        let args = HoldArgs { hold_id, seats: vec![SeatIndex(1)], ..args.clone() };
+        let reply = holds.hold(&event_id, Epoch(1), args).await.unwrap();
+        let Reply::Done(HoldReply::Held(made)) = reply else { panic!("{reply:?}") };
+        let hold = stage.server.get_hold(EVENT, &hold_id.to_string()).await.unwrap();
+        let told = match by_a_change {
+            true => change(&stage.server, to(&hold, ["A-2"], vec![])).await,
+            false => stage.server.release(&hold, &["A-3"], vec![]).await,
+        };
+        assert_eq!(told.unwrap(), hold);
+        let undone = holds.undo_hold(&event_id, Epoch(1), hold_id, made.seq).await.unwrap();
+        assert!(matches!(undone, Reply::Done(false)), "{by_a_change}");
+        stage.server.release(&hold, &[], vec![]).await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -56,6 +56,12 @@ end
 local takes = #got + #areas_got > 0
 local stays = not takes and #given + #areas_given == 0
 if stays and not counts_anew then
+  if (hold[ASKED] or 0) > 0 then
+    -- Whoever made it may not be answered yet: see undo_hold.
+    hold[ASKED] = hold[ASKED] + 1
+    put(id, hold)
+    write_all()
+  end
   return done({Changed = hold})
 end
 if hold[ORDER] ~= '' and not stays then return done({Ordered = hold[ORDER]}) end

@@ -42,11 +42,19 @@ if request.all then return done({Whole = hold}) end
 if #kept + #areas_kept == 0 then
   if hold[ENDED] == 0 then
     hold[ENDED] = now
-    put(id, hold)
+    changed_hold(id, hold)
+    log_change()
   end
   return done({Whole = hold})
 end
-if #given + #areas_given == 0 then return done({Reduced = hold}) end
+if #given + #areas_given == 0 then
+  if (hold[ASKED] or 0) > 0 then
+    -- Whoever made it may not be answered yet: see undo_hold.
+    hold[ASKED] = hold[ASKED] + 1
+    put(id, hold)
+  end
+  return done({Reduced = hold})
+end
 
 -- Every check is done: from here only writes.
 local before = unit_count(hold)

@@ -3,7 +3,8 @@
 -- never been made: its id may be used again.
 --
 -- Input:  hold_id, seq: the log entry that made it.
--- Output: whether it was undone. Not where it was asked for again, or changed:
+-- Output: whether it was undone. Not where it was asked for again, or changed, or was
+--         to be changed and is so:
 --         somebody may have been answered that it stands. Nor where it has run
 --         out: its outcome may be on its way already.
 -- Events: its items go back on sale; the hold is undone.
