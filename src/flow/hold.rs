@@ -53,6 +53,16 @@ pub struct Held {
     pub stranded: Vec<SeatId>,
 }
 
+/// What a holder may do, as far as this server's copy of the event tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leave {
+    Given,
+    /// Only hear of the hold that was made by the same request.
+    ToAskAgain,
+    /// The copy was too old to tell.
+    Unknown,
+}
+
 impl Flows {
     /// Makes the hold, or answers the one that the same request made before. Where
     /// this is dropped before it is begun, it is not made; what is begun is carried
@@ -68,16 +78,20 @@ impl Flows {
             // 2. What this server can tell by its own copy of the event: whether the
             //    holder was let in, and has the keys. The script says so where the copy
             //    is too old.
-            if !self.may_hold(&event, &request, &items).await? {
+            let leave = self.may_hold(&event, &request, &items).await?;
+            if leave == Leave::Unknown {
                 continue;
             }
             // 3. One script checks everything, takes everything and writes the log.
             //    Seats that are to be found are picked just before.
             let (units, asked) = match &request.best_available {
-                None => (items.units(), self.ask_for(&event, &request, items).await),
+                None => (items.units(), self.ask_for(&event, &request, leave, items).await),
                 Some(best) => {
                     let units = items.units() + best.quantity;
-                    (units, Box::pin(self.hold_best(event, &request, best, items.areas)).await)
+                    (
+                        units,
+                        Box::pin(self.hold_best(event, &request, leave, best, items.areas)).await,
+                    )
                 }
             };
             let (event, reply) = asked.map_err(|error| error.after(attempt))?;
@@ -119,24 +133,28 @@ impl Flows {
         self: &Arc<Self>,
         event: &LoadedEvent,
         request: &HoldRequest,
+        leave: Leave,
         items: Items,
     ) -> Result<(Arc<LoadedEvent>, HoldReply), Error> {
-        let (event_id, args) = (&event.event_id, args(event, request, items));
+        let (event_id, mut args) = (&event.event_id, args(event, request, items));
+        if leave == Leave::ToAskAgain {
+            // No event is so old: what is not there any more is not made.
+            args.revision = 0;
+        }
         self.on_event(event_id, |epoch| self.holds.hold(event_id, epoch, args.clone())).await
     }
 
-    /// Whether the holder may take these items, as far as the event's copy tells; false
-    /// where it was too old to tell. Who asks again for what he has is told so, whatever
-    /// has changed since.
+    /// Whether the holder may take these items, as far as the event's copy tells. Who asks
+    /// again for what he has is told so, whatever has changed since.
     async fn may_hold(
         self: &Arc<Self>,
         event: &LoadedEvent,
         request: &HoldRequest,
         items: &Items,
-    ) -> Result<bool, Error> {
+    ) -> Result<Leave, Error> {
         let HoldRequest { holder_id, admission_token, keys, .. } = request;
         let admitted = match request.right {
-            Right::Order => return Ok(true),
+            Right::Order => return Ok(Leave::Given),
             Right::Offer => Ok(()),
             Right::Anybodys => self.check_admission(event, holder_id, admission_token).await,
         };
@@ -150,11 +168,12 @@ impl Flows {
                     return Err(refusal.into());
                 }
                 self.event_after(&request.event_id, event.revision).await?;
-                Ok(false)
+                Ok(Leave::Unknown)
             }
-            Ok(()) | Err(Error::Refused(_)) => {
+            Err(Error::Refused(_)) => Ok(Leave::ToAskAgain),
+            Ok(()) => {
                 self.note_override(event, request.hold_id, items, &request.keys).await?;
-                Ok(true)
+                Ok(Leave::Given)
             }
             Err(trouble) => Err(trouble),
         }

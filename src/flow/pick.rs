@@ -16,6 +16,7 @@ use super::{
     ChannelKeys, Error, Flows, HoldRequest,
     board::{Board, PATIENCE, Pick},
     event::LoadedEvent,
+    hold::Leave,
 };
 use crate::{
     domain::{
@@ -35,6 +36,7 @@ impl Flows {
         self: &Arc<Self>,
         event: Arc<LoadedEvent>,
         request: &HoldRequest,
+        leave: Leave,
         asked: &BestAvailable,
         areas: Vec<AreaUnits>,
     ) -> Result<(Arc<LoadedEvent>, HoldReply), Error> {
@@ -72,7 +74,7 @@ impl Flows {
                 self.note_override(&event, request.hold_id, &picked, &request.keys).await?;
             }
             let items = Items { seats, areas: areas.clone() };
-            let (held_in, reply) = self.ask_for(&event, request, items).await?;
+            let (held_in, reply) = self.ask_for(&event, request, leave, items).await?;
             match &reply {
                 HoldReply::Unavailable(seats) => {
                     let seats = seats.iter().map(|&(seat, _)| seat);

@@ -27,7 +27,7 @@ pub struct HoldArgs {
     pub ttl_ms: Option<u64>,
     pub seats: Vec<SeatIndex>,
     pub areas: Vec<(AreaIndex, u32)>,
-    /// Of the event that the caller knows.
+    /// Of the event that the caller knows; 0 where none is to be made.
     pub revision: u64,
     /// Whether the waiting list's first pick does not stand before it.
     #[serde(skip_serializing_if = "Not::not")]

@@ -4,7 +4,7 @@ use holdfast::{
     domain::{Epoch, EventId, HoldId, Position, SeatIndex},
     holds::{HoldArgs, HoldReply, Holds, Reply},
     ledger::{JournalBatch, Ledger, Settings},
-    proto::{HoldDurability, HoldState},
+    proto::{HoldDurability, HoldState, SeatStatus},
 };
 use uuid::Uuid;
 
@@ -141,6 +141,16 @@ async fn a_hold_that_was_asked_for_again_is_not_undone() {
     };
     let (first, again) = (ask().await, ask().await);
     assert_eq!((first.seq, first.asked), (again.seq, 1));
+    // Who may hear of it only, hears of it; what is not there is not made.
+    let hear = async |hold_id| {
+        let args = HoldArgs { hold_id, revision: 0, seats: vec![SeatIndex(5)], ..args.clone() };
+        holds.hold(&event_id, Epoch(1), args).await.unwrap()
+    };
+    let heard = hear(hold_id).await;
+    assert!(matches!(&heard, Reply::Done(HoldReply::Held(known)) if known.seats == first.seats));
+    let heard = hear(HoldId(Uuid::now_v7())).await;
+    assert!(matches!(heard, Reply::Done(HoldReply::Behind)));
+    assert_eq!(stage.server.house().await.count(SeatStatus::Held), 1);
     assert!(!undo(first.seq).await && !undo(again.seq).await);
 
     // Nor one that was extended; but one that nobody has heard of.

@@ -236,6 +236,14 @@ async fn what_redis_has_otherwise_is_a_violation() {
     let _: () = redis.hdel(holds, &ids[0][1..]).await.unwrap();
     let _: () = redis.hset(&seats, 1, "B").await.unwrap();
     let _: () = redis.hset(&seats, 99, "B").await.unwrap();
+    // The server follows the log since the sale opened: it looks anew where an entry is
+    // missing.
+    let _: () = redis.hincr(format!("hf:{{{event_id}}}:meta"), "seq", 1).await.unwrap();
+    eventually("the server has seen it", async || {
+        let map = stage.server.get_seat_map(&event_id).await.ok()?;
+        (map.seats[99].status() == SeatStatus::Blocked).then_some(())
+    })
+    .await;
     // Who is interrupted checks, too.
     kill(pid, Signal::SIGINT).unwrap();
     let output = running.wait_with_output().await.unwrap();

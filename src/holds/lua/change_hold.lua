@@ -7,7 +7,8 @@
 --         reserved_seats, reserved_areas: which of them may not be new.
 -- Output: {Changed = record}, also where nothing had to be changed; {Stranding =
 --         {record, seats left alone}}; Missing; {Standing = record} with the state
---         that forbids it; Released: all that it has is to be given back; {Ordered = order}: an order was made of it; Behind;
+--         that forbids it; Released: all that it has is to be given back; {Ordered =
+--         order}: an order was made of it; Behind;
 --         {Reserved = {seats, areas}}: those that are new; Backlog; or {Refused =
 --         what hold answers where it refuses}.
 -- Events: holds that ran out and stood in the way expire; what is new is held, what

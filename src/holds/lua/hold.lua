@@ -4,8 +4,8 @@
 --
 -- Input:  scan; holds: {hold_id, holder, fingerprint, ttl_ms (nil: the
 --         event's), seats, areas ({area, quantity} each), revision: of the event
---         that the caller knows, entitled: whether it is by the waiting
---         list's first pick, owed: whether the holder may be cooling down,
+--         that the caller knows, 0 where none is to be made, entitled: whether it is
+--         by the waiting list's first pick, owed: whether the holder may be cooling down,
 --         beside: {seat, the one beyond it or nil} each, which must not be left
 --         alone, strict: or else the hold is refused} each.
 -- Output: for each {Held = record}, new or made by the same request before; or
