@@ -179,10 +179,12 @@ impl Scripts {
 }
 
 /// Brings those holds of a picture up to the other one that only a Confirm has
-/// fenced since: no entry of the log tells of that. They were whole before.
+/// fenced since, or that were asked for again: no entry of the log tells of that. They
+/// were whole before.
 fn fence(picture: &mut RedisPicture, now: &RedisPicture) {
     for (hold_id, record) in &mut picture.holds {
         let Some(fenced) = now.holds.get(hold_id) else { continue };
+        record.asked = fenced.asked;
         if (record.state, fenced.state) == (HoldState::Active, HoldState::Confirming) {
             assert_eq!(picture.due[hold_id], record.expires_ms);
             record.state = HoldState::Confirming;
