@@ -4,6 +4,7 @@
 use std::{env, fs, path::PathBuf};
 
 use prost::Message;
+use prost_types::field_descriptor_proto::{Label, Type};
 
 const PROTO_ROOT: &str = "proto";
 
@@ -22,8 +23,31 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = compiler.encode_file_descriptor_set();
     fs::write(out_dir.join("holdfast.bin"), &descriptors)?;
 
+    let descriptors = prost_types::FileDescriptorSet::decode(descriptors.as_slice())?;
+    fs::write(out_dir.join("ids.rs"), ids(&descriptors))?;
     tonic_prost_build::configure()
         .codec_path("crate::grpc::codec::Codec")
-        .compile_fds(prost_types::FileDescriptorSet::decode(descriptors.as_slice())?)?;
+        .compile_fds(descriptors)?;
     Ok(())
+}
+
+/// How each message names the things that a call is about.
+fn ids(descriptors: &prost_types::FileDescriptorSet) -> String {
+    let ours = descriptors.file.iter().filter(|file| file.package() == "holdfast.v1");
+    let implement = |message: &prost_types::DescriptorProto| {
+        let named = ["event_id", "hold_id", "order_id"].map(|name| {
+            let field = message.field.iter().find(|field| field.name() == name);
+            let is_text = |field: &&prost_types::FieldDescriptorProto| {
+                let is_plain = field.oneof_index.is_none();
+                is_plain && field.r#type() == Type::String && field.label() != Label::Repeated
+            };
+            field.filter(is_text).map_or("\"\"".to_owned(), |_| format!("&self.{name}"))
+        });
+        let name = message.name();
+        format!(
+            "impl Ids for {name} {{ fn ids(&self) -> [&str; 3] {{ [{}] }} }}\n",
+            named.join(", ")
+        )
+    };
+    ours.flat_map(|file| &file.message_type).map(implement).collect()
 }

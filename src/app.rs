@@ -1,6 +1,8 @@
 //! The only place that wires: stores, rooms, jobs and doors, in the order in
 //! which they start; they stop in the other.
 
+mod entrance;
+
 use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context as _;
@@ -18,7 +20,7 @@ use crate::{
     config::{self, Doors, Mail, Stores},
     feed::Feeds,
     flow::{Couriers, Flows, Rooms},
-    grpc::{self, Serving},
+    grpc::{self, Draining, Serving},
     health::{Health, Report},
     holds::Holds,
     http,
@@ -31,6 +33,7 @@ use crate::{
     queue::{Key, Queue},
     redis::Links,
     telemetry,
+    tls::{Door, Entrance},
     webhooks::Caller,
 };
 
@@ -44,11 +47,10 @@ pub struct App {
     feeds: Arc<Feeds>,
     jobs: Jobs,
     health: Arc<Health>,
-    serving: Serving,
-    drain: CancellationToken,
+    draining: Draining,
     stop: CancellationToken,
     grpc: JoinHandle<()>,
-    http: JoinHandle<std::io::Result<()>>,
+    http: JoinHandle<()>,
 }
 
 impl App {
@@ -60,6 +62,7 @@ impl App {
     /// has another schema.
     pub async fn start(doors: &Doors, stores: &Stores) -> anyhow::Result<Self> {
         telemetry::metrics();
+        let (access, locks) = entrance::of(doors)?;
         let providers = Arc::new(providers(doors)?);
         tracing::info!(by = ?providers.names().collect::<Vec<_>>(), "orders can be paid");
         // 1. The stores. Neither needs to be there yet; but a wrong schema never
@@ -92,20 +95,27 @@ impl App {
         let health = Arc::new(Health::default());
         let jobs = Jobs::start(&flows, health.clone());
         // 3. The doors, once what they lead to is there.
-        let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
+        let (draining, stop) = (Draining::default(), CancellationToken::new());
         let serving = Serving::new().await;
         let (grpc_listener, grpc_addr) = listen(doors.grpc_addr, "HOLDFAST_GRPC_ADDR").await?;
         let (http_listener, http_addr) = listen(doors.http_addr, "HOLDFAST_HTTP_ADDR").await?;
-        tokio::spawn(fold_metrics(stop.clone()));
+        tokio::spawn(fold_metrics(flows.clone(), stop.clone()));
         tokio::spawn(watch_stores(flows.clone(), health.clone(), stop.clone()));
         tokio::spawn(flows.clone().tell_at_once(stop.clone()));
         tokio::spawn(tell_health(health.clone(), serving.clone(), stop.clone()));
-        let (door_flows, door_serving, until) = (flows.clone(), serving.clone(), drain.clone());
+        tokio::spawn(drain(draining.clone(), health.clone(), serving.clone()));
+        let (door_flows, until) = (flows.clone(), draining.clone());
+        let (callers, reflects) = (access.clone(), doors.access.reflection);
+        let limits = doors.limits.clone();
+        let entrance = Entrance { door: Door::Grpc, locks: locks.clone() };
         let grpc = tokio::spawn(async move {
-            grpc::serve(grpc_listener, door_flows, &door_serving, until).await;
+            let door = grpc::Rules { entrance, access: callers, limits, reflects };
+            grpc::serve(grpc_listener, door, door_flows, &serving, until).await;
         });
-        let side = http::Side { health: health.clone(), flows: flows.clone(), providers };
-        let http = tokio::spawn(http::serve(http_listener, side, stop.clone()));
+        let side = http::Side { access, health: health.clone(), flows: flows.clone(), providers };
+        let entrance = Entrance { door: Door::Http, locks };
+        let http =
+            tokio::spawn(http::serve(http_listener, entrance, side, &doors.limits, stop.clone()));
         Ok(Self {
             grpc_addr,
             http_addr,
@@ -114,8 +124,7 @@ impl App {
             feeds,
             jobs,
             health,
-            serving,
-            drain,
+            draining,
             stop,
             grpc,
             http,
@@ -132,10 +141,9 @@ impl App {
     /// Stops: says so, lets calls in flight finish, then ends the rest.
     pub async fn stop(self) {
         // 1. Clients go elsewhere; streams end with a hint to resume there.
-        self.health.update(|report| report.draining = true);
-        self.serving.set(false).await;
-        self.drain.cancel();
-        self.serving.end_watches().await;
+        self.draining.ask();
+        self.draining.begun().await;
+        self.draining.close();
         // 2. Calls in flight finish, and every mutation that was begun.
         let drained = timeout(DRAIN_TIMEOUT, async {
             let _ = self.grpc.await;
@@ -245,11 +253,20 @@ async fn listen(addr: SocketAddr, setting: &str) -> anyhow::Result<(TcpListener,
     Ok((listener, addr))
 }
 
+/// Once somebody wants this server to go, says so, and then sends away who is here.
+async fn drain(draining: Draining, health: Arc<Health>, serving: Serving) {
+    draining.asked().await;
+    health.update(|report| report.draining = true);
+    serving.leave().await;
+    draining.begin();
+}
+
 /// What is measured is kept one by one until somebody asks for it, or this folds
 /// it into its buckets.
-async fn fold_metrics(stop: CancellationToken) {
+async fn fold_metrics(flows: Arc<Flows>, stop: CancellationToken) {
     let mut fold = interval(METRICS_FOLD_PERIOD);
     while stop.run_until_cancelled(fold.tick()).await.is_some() {
+        flows.measure();
         telemetry::metrics().run_upkeep();
     }
 }

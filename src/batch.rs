@@ -25,6 +25,8 @@ use tokio::{
     time::Instant,
 };
 
+use crate::deadline;
+
 /// Why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unanswered {
@@ -93,6 +95,8 @@ struct Queue<Ask, Answer> {
 struct Waiter<Ask, Answer> {
     ask: Ask,
     since: Instant,
+    /// Until when he waits, where he has said it.
+    until: Option<Instant>,
     tell: Tell<Answer>,
 }
 
@@ -154,7 +158,8 @@ impl<K: Key, Ask: Plain, Answer: Plain> Batcher<K, Ask, Answer> {
             if queue.waiting.len() >= self.bounds.waiting {
                 return Err(Unanswered::Full);
             }
-            queue.waiting.push_back(Waiter { ask, since: Instant::now(), tell });
+            let (since, until) = (Instant::now(), deadline::of_this_call());
+            queue.waiting.push_back(Waiter { ask, since, until, tell });
             let begins = queue.under_way < self.bounds.calls && queue.claims == 0;
             queue.under_way += usize::from(begins);
             begins
@@ -163,6 +168,11 @@ impl<K: Key, Ask: Plain, Answer: Plain> Batcher<K, Ask, Answer> {
             self.begin(key);
         }
         answer.await.unwrap_or(Err(Unanswered::GivenUp))
+    }
+
+    /// How many asks wait for their call to begin.
+    pub fn waiting(&self) -> usize {
+        self.lock().values().map(|queue| queue.waiting.len()).sum()
     }
 
     /// A turn that is counted already.
@@ -191,14 +201,14 @@ impl<Ask, Answer> Queue<Ask, Answer> {
     }
 
     /// What the next call carries: all who wait, as far as it can, but nobody who has
-    /// gone away, or has waited for too long.
+    /// gone away, or has waited for too long, or whose time is over.
     fn take(&mut self, bounds: &Bounds) -> Taken<Ask, Answer> {
         let waiting = &mut self.waiting;
         while waiting.front().is_some_and(|waiter| waiter.since.elapsed() > bounds.patience) {
             let late = waiting.pop_front().map(|waiter| waiter.tell);
             let _ = late.map(|tell| tell.send(Err(Unanswered::Full)));
         }
-        waiting.retain(|waiter| !waiter.tell.is_closed());
+        waiting.retain(|waiter| !waiter.tell.is_closed() && !deadline::is_over(waiter.until));
         let count = waiting.len().min(bounds.asks);
         waiting.drain(..count).map(|waiter| (waiter.ask, waiter.tell)).unzip()
     }

@@ -1,10 +1,20 @@
 //! Every setting: a flag, and a variable `HOLDFAST_*`.
 
+mod access;
+mod client;
+mod inspect;
+mod limits;
 mod load;
 mod mail;
 mod payments;
 mod queue;
+mod secrets;
+mod traces;
 
+pub use access::Access;
+pub use client::Client;
+pub use inspect::{DrainOptions, HoldsOptions, Told, WhyOptions};
+pub use limits::Limits;
 pub use load::{
     ConfirmLoad, HoldLoad, Houses, LoadCommon, LoadOptions, QueueLoad, SaleLoad, Scenario,
     StreamLoad,
@@ -12,6 +22,8 @@ pub use load::{
 pub use mail::Mail;
 pub use payments::Payments;
 pub use queue::Queue;
+pub use secrets::{IN_FILES, SecretError};
+pub use traces::Traces;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -38,6 +50,8 @@ pub struct Cli {
     /// How it is logged.
     #[arg(long, env = "HOLDFAST_LOG_FORMAT", default_value = "text", global = true)]
     pub log_format: LogFormat,
+    #[command(flatten)]
+    pub traces: Traces,
 }
 
 /// What to do.
@@ -80,6 +94,41 @@ pub enum Command {
         #[command(flatten)]
         audit: AuditOptions,
     },
+    /// Print all events: what is sold, held and free, and how many holds are open.
+    ///
+    /// Exits 0; 2 where a store cannot be read.
+    Events {
+        #[command(flatten)]
+        stores: Stores,
+        #[command(flatten)]
+        told: Told,
+    },
+    /// Print an event's open holds: whose they are, what they have, when they run out,
+    /// and which order waits to be paid.
+    ///
+    /// Exits 0; 1 where there is no such event; 2 where a store cannot be read.
+    Holds {
+        #[command(flatten)]
+        stores: Stores,
+        #[command(flatten)]
+        options: HoldsOptions,
+    },
+    /// Print who had a seat when, and how it came to that: holds, ends, orders, refunds,
+    /// what was done by hand, and what Redis' log still has.
+    ///
+    /// Exits 0; 1 where there is no such event or seat; 2 where a store cannot be read.
+    Why {
+        #[command(flatten)]
+        stores: Stores,
+        #[command(flatten)]
+        options: WhyOptions,
+    },
+    /// Send a server away before it is stopped: health and /readyz say so, streams resume
+    /// elsewhere, connections are asked to go. What still comes is served. Asking again
+    /// only tells.
+    ///
+    /// Exits 0; 1 where --wait has waited in vain; 2 where the server cannot be asked.
+    Drain(DrainOptions),
     /// Load a running server, measure how fast it answers, and check what it
     /// answered.
     ///
@@ -106,6 +155,8 @@ pub struct AuditOptions {
     /// One JSON object a line instead of text.
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub client: Client,
 }
 
 /// Where to listen, and who is called from there, or calls.
@@ -117,6 +168,10 @@ pub struct Doors {
     /// For probes, metrics and payment callbacks; port 0 takes a free one.
     #[arg(long, env = "HOLDFAST_HTTP_ADDR", default_value = "127.0.0.1:8080")]
     pub http_addr: SocketAddr,
+    #[command(flatten)]
+    pub access: Access,
+    #[command(flatten)]
+    pub limits: Limits,
     #[command(flatten)]
     pub payments: Payments,
     #[command(flatten)]

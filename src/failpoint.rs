@@ -24,13 +24,20 @@ mod armed {
     };
 
     /// Every place there is.
-    const NAMES: [&str; 42] = [
+    const NAMES: [&str; 49] = [
         "hold:asked",
         "hold:held",
         "hold:journaled",
         "hold:undone",
         "change:changed",
         "extend:extended",
+        "force_release:settled",
+        "force_extend:noted",
+        "force_extend:extended",
+        "operate:journaled",
+        "reassign:noted",
+        "reassign:reassigned",
+        "reassign:journaled",
         "release:reduced",
         "release:asked",
         "confirm:fenced",

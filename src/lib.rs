@@ -14,8 +14,14 @@ pub mod health;
 pub mod limits;
 #[cfg(feature = "mutants")]
 pub mod mutants;
+pub mod reload;
 pub mod telemetry;
 
+pub mod connections;
+mod deadline;
+pub mod tls;
+
+pub mod access;
 pub mod grpc;
 pub mod http;
 
@@ -46,6 +52,10 @@ pub mod webhooks;
 pub mod jobs;
 
 pub mod audit;
+
+pub mod client;
+
+pub mod inspect;
 
 pub mod load;
 

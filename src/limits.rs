@@ -1,20 +1,28 @@
 //! Every bound of the program, with its unit in its name. What the contract
 //! in `proto/` promises is here under the same number; a test compares them.
 
+mod access;
 mod cache;
 mod checkout;
 mod choosing;
+mod doors;
 mod load;
+mod operator;
 mod order_events;
 mod queue;
+mod telemetry;
 mod waiting_list;
 
+pub use access::*;
 pub use cache::*;
 pub use checkout::*;
 pub use choosing::*;
+pub use doors::*;
 pub use load::*;
+pub use operator::*;
 pub use order_events::*;
 pub use queue::*;
+pub use telemetry::*;
 pub use waiting_list::*;
 
 use std::{
@@ -283,8 +291,6 @@ pub const HEALTH_PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 pub const MESSAGE_BUFFER_BYTES: usize = 512;
 /// From so much on, what is written is handed on before more is.
 pub const MESSAGE_YIELD_BYTES: usize = 32 * 1024;
-/// HTTP/2 streams of one connection.
-pub const MAX_STREAMS_PER_CONNECTION: u32 = 1_024;
 /// Bytes of one stream that wait for room in its client's window or in the socket,
 /// and of one piece that the transport takes; so three times as much is all that a
 /// stream can pin.

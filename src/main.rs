@@ -3,12 +3,11 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::Parser;
 use holdfast::{
     app::{App, stop_signal},
     audit,
-    config::{Cli, Command, Doors, Stores},
-    dev,
+    config::{self, Cli, Command, Doors, Stores},
+    dev, inspect,
     ledger::Ledger,
     load, telemetry,
 };
@@ -18,10 +17,16 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::from_everywhere() {
+        Ok(cli) => cli,
+        Err(error) => {
+            eprintln!("holdfast: {:#}", anyhow::Error::from(error));
+            return ExitCode::FAILURE;
+        }
+    };
     let logs = telemetry::init_logs(&cli.log, cli.log_format).context("HOLDFAST_LOG");
     let ended = match logs {
-        Ok(()) => run(cli.command).await,
+        Ok(()) => traced(&cli.traces, cli.command).await,
         Err(error) => Err(error),
     };
     match ended {
@@ -33,6 +38,17 @@ async fn main() -> ExitCode {
     }
 }
 
+/// Tells spans of what a server does, where that is wanted.
+async fn traced(traces: &config::Traces, command: Command) -> anyhow::Result<ExitCode> {
+    let is_server = matches!(command, Command::Serve { .. } | Command::Dev { .. });
+    if let Some(settings) = traces.settings().filter(|_| is_server) {
+        telemetry::start_traces(&settings)?;
+    }
+    let ended = run(command).await;
+    telemetry::end_traces().await;
+    ended
+}
+
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve { doors, stores } => serve(&doors, &stores).await?,
@@ -40,6 +56,16 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Audit { stores, audit } => {
             return Ok(ExitCode::from(audit::run(&stores, &audit).await));
         }
+        Command::Events { stores, told } => {
+            return Ok(ExitCode::from(inspect::events(&stores, &told).await));
+        }
+        Command::Holds { stores, options } => {
+            return Ok(ExitCode::from(inspect::holds(&stores, &options).await));
+        }
+        Command::Why { stores, options } => {
+            return Ok(ExitCode::from(inspect::why(&stores, &options).await));
+        }
+        Command::Drain(options) => return Ok(ExitCode::from(inspect::drain(&options).await)),
         Command::Load(options) => return Ok(ExitCode::from(load::run(&options).await)),
         Command::Migrate { postgres_url } => {
             for migration in Ledger::migrate(&postgres_url).await? {

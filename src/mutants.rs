@@ -10,7 +10,7 @@ struct Patch {
     without: &'static str,
 }
 
-const PATCHES: [Patch; 8] = [
+const PATCHES: [Patch; 9] = [
     Patch {
         is_on: cfg!(feature = "mutant-no-fence"),
         guard: "hold[STATE] = CONFIRMING\nput(id, hold)\n\
@@ -54,6 +54,11 @@ const PATCHES: [Patch; 8] = [
         without: "FROM asked JOIN fence USING (event_id) LEFT JOIN waiting",
     },
     Patch {
+        is_on: cfg!(feature = "mutant-no-epoch-check"),
+        guard: "LEFT JOIN fence USING (event_id, epoch)\n    ), verdict",
+        without: "LEFT JOIN fence USING (event_id)\n    ), verdict",
+    },
+    Patch {
         is_on: cfg!(feature = "mutant-rebuild-without-journal"),
         guard: " FROM holds h WHERE h.event_id = $1 AND h.expire_time",
         without: " FROM holds h WHERE false AND h.event_id = $1 AND h.expire_time",
@@ -83,7 +88,7 @@ mod tests {
             include_str!("holds/lua/snapshot.lua"),
             include_str!("holds/lua/hold.lua"),
             include_str!("ledger/outcomes.rs"),
-            include_str!("ledger/confirm.rs"),
+            include_str!("ledger/confirm/statement.rs"),
             include_str!("ledger/epochs.rs"),
         ];
         for patch in PATCHES {

@@ -15,6 +15,14 @@ pub mod google {
 pub mod holdfast {
     pub mod v1 {
         tonic::include_proto!("holdfast.v1");
+
+        /// What a message is about.
+        pub trait Ids {
+            /// The event's id, the hold's, and the order's; empty where it names none.
+            fn ids(&self) -> [&str; 3];
+        }
+
+        include!(concat!(env!("OUT_DIR"), "/ids.rs"));
     }
 }
 

@@ -43,7 +43,12 @@ pub async fn run(
 
         stage.settle().await?;
         let call = call_of(&server, CONFIRM, confirm_bodies(&mixed))?;
+        let before = stage.spent(&server)?;
         let confirmed = in_flight(mixed.len(), IN_FLIGHT, call).await?.rate;
+        stage.settle().await?;
+        let spent = stage.spent(&server)?.us_for_each(before, mixed.len());
+        results.figure("Confirm: CPU of Postgres, a sale", spent.postgres, "us");
+        results.figure("Confirm: CPU of the server, a sale", spent.server, "us");
         results.figure("Confirm, 64 in flight, 20% on a hot event", confirmed, "calls/s");
         let mut rates = Vec::new();
         for script in Script::ALL {

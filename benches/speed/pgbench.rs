@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, ensure};
-use holdfast::ledger::CONFIRM;
+use holdfast::ledger::CONFIRM_NEW;
 use tokio::process::Command;
 use tokio_postgres::NoTls;
 
@@ -177,18 +177,13 @@ fn statement(tag: usize) -> String {
         number("1800000900000"),
         number("1"),
         text("'{' || :seat::int::text || '}'"),
-        text("'{}'"),
-        text("'{}'"),
-        text("'{}'"),
         id(2),
         id(3),
-        text(EVENT),
         one(":seat::int".into(), "int"),
-        one("NULL".into(), "int"),
         number("150000000"),
         "5.0".into(),
     ];
-    let mut statement = CONFIRM.split_once('\n').map_or(CONFIRM, |(_, sql)| sql).to_owned();
+    let mut statement = CONFIRM_NEW.split_once('\n').map_or(CONFIRM_NEW, |(_, sql)| sql).to_owned();
     for (i, value) in parameters.iter().enumerate().rev() {
         statement = statement.replace(&format!("${}", i + 1), value);
     }

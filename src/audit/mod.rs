@@ -90,7 +90,7 @@ async fn of_streams(
 ) -> Vec<Difference> {
     let mut found = Vec::new();
     for server in &audit.servers {
-        match stream::compare(flows, event_id, server).await {
+        match stream::compare(flows, event_id, server, &audit.client).await {
             Ok(differences) => found.extend(differences),
             Err(error) => {
                 eprintln!("holdfast: the stream of {server} was not compared: {error:#}");

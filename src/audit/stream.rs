@@ -4,6 +4,7 @@ use anyhow::{Context as _, bail};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
+    client, config,
     domain::{
         AreaState, EventId, Position, SeatStatus,
         audit::{Difference, House, compare_stream},
@@ -36,10 +37,12 @@ pub async fn compare(
     flows: &Flows,
     event_id: &EventId,
     server: &str,
+    client: &config::Client,
 ) -> anyhow::Result<Vec<Difference>> {
     let until = Instant::now() + AUDIT_STREAM_WAIT;
-    let connect = ReservationServiceClient::connect(server.to_owned());
-    let client = timeout_at(until, connect).await.context("no answer")??;
+    let connect = client::connect(server, client, |endpoint| endpoint);
+    let connection = timeout_at(until, connect).await.context("no answer")??;
+    let client = ReservationServiceClient::new(connection);
     let mut last = Position::default();
     loop {
         let asked = async {

@@ -254,3 +254,25 @@ fn a_runtime_that_ends_leaves_nobody_waiting() {
     drop(runtime);
     assert!(batcher.lock().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_is_over_his_deadline_is_not_asked_for() {
+    let (batcher, mut told, gate) = stage(10);
+    let ask = |ask, ms| {
+        let batcher = batcher.clone();
+        let until = Instant::now() + Duration::from_millis(ms);
+        tokio::spawn(async move { deadline::scope(until, batcher.ask(1, ask)).await })
+    };
+    let first = ask(1, 10_000);
+    assert_eq!(told.recv().await.unwrap(), [1]);
+    let (late, early) = (ask(2, 100), ask(3, 10_000));
+    while batcher.lock()[&1].waiting.len() < 2 {
+        yield_now().await;
+    }
+    advance(Duration::from_millis(101)).await;
+    gate.add_permits(10);
+    assert_eq!(told.recv().await.unwrap(), [3]);
+    assert!(late.await.unwrap().is_err());
+    assert_eq!(first.await.unwrap(), Ok(10));
+    assert_eq!(early.await.unwrap(), Ok(30));
+}

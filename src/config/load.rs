@@ -4,6 +4,7 @@ use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 
+use super::Client;
 use crate::{
     domain::EventId,
     limits::{
@@ -51,6 +52,13 @@ pub struct LoadCommon {
     /// One JSON object as the last line instead of a table.
     #[arg(long, global = true)]
     pub json: bool,
+    #[command(flatten)]
+    pub client: Client,
+    /// Call again as this service config says, such as deploy/service-config.json: by the
+    /// same ids, at the next connection whose server serves, within its timeout, when the
+    /// server wants it, and not where too many fail. Streams are not called again.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub retry: Option<PathBuf>,
 }
 
 /// What to do to the server.

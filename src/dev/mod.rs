@@ -18,7 +18,7 @@ use std::{
     pin::pin,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use nix::{
     fcntl::{Flock, FlockArg},
     unistd::Uid,
@@ -39,6 +39,9 @@ use crate::{
 /// # Errors
 /// Where a step fails; the text says what to do about it.
 pub async fn run(doors: &Doors, data_dir: &Path) -> anyhow::Result<()> {
+    let set = &doors.access;
+    let is_plain = set.tls_cert_file.is_none() && set.jwt_keys.is_none();
+    ensure!(is_plain, "`holdfast dev` is for this machine alone: without TLS and tokens");
     let mut stop = pin!(stop_signal()?);
     let mut steps = Steps::new();
     fs::create_dir_all(data_dir)

@@ -116,7 +116,7 @@ pub struct HoldRecord {
     /// Redis' clock, ms since 1970; as all times here.
     pub created_ms: i64,
     pub expires_ms: i64,
-    /// 0 while it lives, until a Release names all that it has: then it can end only.
+    /// 0 while it lives, until a Release asks for all that it has: then it can end only.
     pub ended_ms: i64,
     pub seats: Vec<SeatIndex>,
     pub areas: Vec<AreaHolding>,

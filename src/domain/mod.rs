@@ -6,13 +6,16 @@
 
 pub mod audit;
 mod best_available;
+mod caller;
 mod channel;
 mod chart;
 mod event;
+mod happening;
 mod hold;
 mod ids;
 mod letter;
 mod money;
+mod operator;
 mod order;
 mod order_event;
 mod orphans;
@@ -25,11 +28,13 @@ mod seat;
 mod waiting_list;
 
 pub use best_available::{BestAvailable, FreeSeats};
+pub use caller::{Caller, Role};
 pub use channel::{Allocation, ChannelAction, ChannelActionKind, PastAction, ShareRequest};
 pub use chart::{Area, AreaIndex, Chart, ChartDraft, PriceCategory, Row, Seat, SeatIndex, Section};
 pub use event::{
     Event, EventChange, EventState, HoldDurability, LatePayment, OrphanPolicy, Paging, WaitingRoom,
 };
+pub use happening::Happening;
 pub use hold::{
     AreaHolding, AreaUnits, Ended, Hold, HoldRecord, HoldState, Items, Outcome, Unsold,
     fingerprint, fingerprint_of_best,
@@ -41,6 +46,7 @@ pub use ids::{
 };
 pub use letter::{Letter, LetterKind, Seating};
 pub use money::{Currency, Micros, Money};
+pub use operator::{Deed, Operator, OperatorAction, PastOperatorAction};
 pub use order::{Buyer, Checkout, Order, OrderFilter, OrderItem, OrderState, Place, Ticket};
 pub use order_event::{
     DeadLetter, OrderEvent, OrderEventKind, Target, Undelivered, Wanted, Webhook,

@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
-    AreaId, EventId, EventState, HoldId, OrderId, OrderState, PaymentReference, RefundId, SeatId,
-    SeatStatus, TicketId, WaitingEntryId, WebhookId,
+    AreaId, EventId, EventState, HoldId, HolderId, OrderId, OrderState, PaymentReference, RefundId,
+    Role, SeatId, SeatStatus, TicketId, WaitingEntryId, WebhookId,
 };
 use crate::limits::{MAX_OPEN_ENTRIES_PER_HOLDER, MAX_WEBHOOKS};
 
@@ -46,10 +46,25 @@ pub enum UnitLimit {
 /// again until something else changes.
 ///
 /// In the order in which the checks are made, so that one input has one
-/// answer: what is malformed, what does not exist, what the id was used for,
+/// answer: who may not call, what is malformed, what does not exist, what the id was used for,
 /// what the hold is at, what the event allows, what is taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    #[error("credentials that the server can take are needed")]
+    Unauthenticated,
+    #[error("it takes the role {role}{}", match .bound_to {
+        Some(holder_id) => format!("; yours is bound to holder {holder_id}"),
+        None => String::new(),
+    })]
+    RoleRequired {
+        /// The path of the method.
+        method: String,
+        /// The smallest role that may.
+        role: Role,
+        /// For whom alone the caller may call.
+        bound_to: Option<HolderId>,
+    },
+
     #[error("bad request: {}", list(.0))]
     InvalidField(Vec<FieldViolation>),
 

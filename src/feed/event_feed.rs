@@ -23,6 +23,7 @@ use crate::{
         FEED_CATCH_UP, FEED_HISTORY_ENTRIES, FEED_IDLE, FEED_MAX_ENTRIES_PER_MESSAGE,
         FEED_SEATS_PER_MESSAGE, FEED_STALE, FEED_TICK,
     },
+    telemetry,
 };
 
 /// The node's own copy of an event: its map now, and the changes that led
@@ -316,6 +317,9 @@ impl EventFeed {
             }
             map.apply(&entry);
             history.push_back(Arc::new(entry));
+        }
+        if let Some(last) = history.back() {
+            telemetry::stream_lag(telemetry::since_ms(last.at_ms));
         }
         let surplus = history.len().saturating_sub(FEED_HISTORY_ENTRIES);
         history.drain(..surplus);

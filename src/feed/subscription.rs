@@ -11,6 +11,7 @@ use super::{EventFeed, SeatMap, Stale, event_feed, lanes::Head};
 use crate::{
     domain::Position,
     limits::{FEED_CATCH_UP, FEED_HEARTBEAT, FEED_STALE},
+    telemetry,
 };
 
 /// What a reader is to be told next.
@@ -82,7 +83,12 @@ impl Subscription {
             let Head { position: lane_at, viewers } = *self.lane.borrow_and_update();
             if self.is_new || self.is_behind(lane_at) {
                 match (self.feed.after(self.position), self.position) {
-                    (event_feed::Next::Snapshot(map), _) => return Ok(Next::Snapshot(map)),
+                    (event_feed::Next::Snapshot(map), position) => {
+                        if position.is_some() {
+                            telemetry::stream_resynced();
+                        }
+                        return Ok(Next::Snapshot(map));
+                    }
                     (event_feed::Next::Changes { to }, Some(after)) => {
                         // Exactly as far as its lane, so that all of it are told the same.
                         let to = if self.is_new { to } else { to.min(lane_at) };

@@ -13,6 +13,7 @@ impl Flows {
         event_id: EventId,
         areas: Vec<Area>,
     ) -> Result<Vec<Area>, Error> {
+        let _span = crate::telemetry::flow("add_areas");
         // 1. Prices are fixed with the event, so they are checked by its chart.
         let mut named = Vec::new();
         for (i, area) in areas.iter().enumerate() {

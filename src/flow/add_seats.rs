@@ -22,6 +22,7 @@ impl Flows {
     /// Adds seats to a section, which is made where it is missing; answers the
     /// section as it is then.
     pub async fn add_seats(self: &Arc<Self>, request: AddSeatsRequest) -> Result<Section, Error> {
+        let _span = crate::telemetry::flow("add_seats");
         let AddSeatsRequest { event_id, section_id, section_name, rows } = request;
         // 1. Prices are fixed with the event, so they are checked by its chart.
         let mut named = Vec::new();

@@ -24,6 +24,7 @@ impl Flows {
         self: &Arc<Self>,
         request: ShareRequest,
     ) -> Result<Allocation, Error> {
+        let _span = crate::telemetry::flow("allocate_area");
         let event_id = &request.event_id;
         let mut noted = None;
         for _ in 0..MAX_EPOCH_ATTEMPTS {

@@ -18,6 +18,7 @@ impl Flows {
         seat_ids: Vec<SeatId>,
         by: Override,
     ) -> Result<Allocation, Error> {
+        let _span = crate::telemetry::flow("allocate_seats");
         let items = self.items(&event_id, &seat_ids, &[]).await?;
         let action = ChannelAction {
             kind: ChannelActionKind::Allocate,
@@ -42,6 +43,7 @@ impl Flows {
         area_ids: Vec<AreaId>,
         by: Override,
     ) -> Result<(), Error> {
+        let _span = crate::telemetry::flow("free_allocation");
         let one_each: Vec<_> = area_ids.iter().map(|area_id| (area_id.clone(), 1)).collect();
         let items = self.items(&event_id, &seat_ids, &one_each).await?;
         let areas: Vec<_> = items.areas.iter().map(|units| units.area).collect();

@@ -16,6 +16,7 @@ impl Flows {
         event_id: EventId,
         seat_ids: Vec<SeatId>,
     ) -> Result<(), Error> {
+        let _span = crate::telemetry::flow("block_seats");
         let items = self.items(&event_id, &seat_ids, &[]).await?;
         for _ in 0..MAX_EPOCH_ATTEMPTS {
             // 1. Redis, which alone knows whether they are free.

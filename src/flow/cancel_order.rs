@@ -22,6 +22,7 @@ impl Flows {
         self: &Arc<Self>,
         request: CancelOrderRequest,
     ) -> Result<Order, Error> {
+        let _span = crate::telemetry::flow("cancel_order");
         let order_id = request.order_id;
         let order = self.order(order_id).await?;
         if order.state == OrderState::Cancelled && order.cancelled_by.is_some() {

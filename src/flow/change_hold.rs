@@ -35,6 +35,7 @@ pub struct ChangeHoldRequest {
 impl Flows {
     /// Changes the hold; answers it as it is then.
     pub async fn change_hold(self: &Arc<Self>, request: ChangeHoldRequest) -> Result<Held, Error> {
+        let _span = crate::telemetry::flow("change_hold");
         let ChangeHoldRequest { event_id, hold_id, seat_ids, areas, keys, .. } = &request;
         let (mut trouble, mut is_noted) = (None, false);
         for attempt in 0..MAX_EPOCH_ATTEMPTS {
@@ -108,7 +109,7 @@ impl Flows {
     ) -> Result<Option<Outcome>, Error> {
         let hold_id = request.hold_id;
         match why {
-            // A Release has named all that it has, and may be on its way: it is ended as
+            // A Release of all that it has may be on its way: it is ended as
             // that would, so that the no stays one.
             ChangeReply::Released => self.end_hold(event, hold_id, Unsold::Released).await,
             // Redis has forgotten it, or never had it: the journal tells.
@@ -138,7 +139,7 @@ impl Flows {
     }
 
     /// The no that a hold's order means. One that is not there yet is being made.
-    async fn ordered_as(&self, order_id: OrderId) -> Result<Error, Error> {
+    pub(super) async fn ordered_as(&self, order_id: OrderId) -> Result<Error, Error> {
         let order = self.ledger.find_order(order_id).await?;
         let state = order.map_or(OrderState::Pending, |order| order.state);
         Ok(Refusal::OrderState { order_id, state }.into())

@@ -52,6 +52,7 @@ enum Attempt {
 impl Flows {
     /// Sells the hold, or answers the order that sold it before.
     pub async fn confirm(self: &Arc<Self>, request: ConfirmRequest) -> Result<Order, Error> {
+        let _span = crate::telemetry::flow("confirm");
         let by_us = request.payment_reference.as_str().split_once(':').map_or("", |(by, _)| by);
         if self.providers.get(by_us).is_some_and(|provider| provider.has_page()) {
             let why = "must not begin as what a payment provider tells";
@@ -159,10 +160,12 @@ impl Flows {
             epoch: event.epoch,
             hold_id: *hold_id,
             order_id: order.order_id,
+            order_waits: request.order.is_some(),
             payment_reference: request.payment_reference.clone(),
             total: order.total,
             tickets: tickets.collect(),
             hold: record,
+            trace: crate::telemetry::Trace::here(),
         });
         let verdict = match self.sell(&sale).await {
             Ok(verdict) => verdict,

@@ -15,6 +15,7 @@ impl Flows {
         chart: ChartDraft,
         fingerprint: String,
     ) -> Result<Event, Error> {
+        let _span = crate::telemetry::flow("create_event");
         // 1. Postgres, in one transaction. The same again finds it made.
         let event_id = &event.event_id;
         let created = self.ledger.create_event(&event, &chart, &fingerprint).await?;

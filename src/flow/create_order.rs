@@ -46,6 +46,7 @@ impl Flows {
         self: &Arc<Self>,
         mut request: CreateOrderRequest,
     ) -> Result<OrderToPay, Error> {
+        let _span = crate::telemetry::flow("create_order");
         if request.payment_provider.is_empty() {
             MANUAL.clone_into(&mut request.payment_provider);
         }

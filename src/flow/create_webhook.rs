@@ -20,6 +20,7 @@ impl Flows {
         &self,
         CreateWebhookRequest { url, wanted }: CreateWebhookRequest,
     ) -> Result<(Webhook, String), Error> {
+        let _span = crate::telemetry::flow("create_webhook");
         let secret = webhooks::new_secret().map_err(|error| Error::internal(error.to_string()))?;
         let webhook_id = WebhookId::new_v7();
         match self.ledger.create_webhook(webhook_id, &url, &wanted, &secret).await? {

@@ -42,7 +42,7 @@ impl Flows {
     /// Tries a delivery, outside of any transaction, and notes how it went.
     fn begin(self: &Arc<Self>, delivery: Delivery) {
         let (flows, trip) = (self.clone(), self.trip(delivery.target()));
-        self.couriers.tasks.spawn(async move {
+        let work = async move {
             let tried = match delivery.attempt > MAX_DELIVERY_ATTEMPTS {
                 // Each try so far ended with its server.
                 true => Err(Undelivered::for_good("no try came to an end")),
@@ -53,7 +53,8 @@ impl Flows {
             };
             flows.note_delivery(&delivery, tried).await;
             drop(trip);
-        });
+        };
+        self.couriers.tasks.spawn(telemetry::in_job("delivery", work));
     }
 
     async fn try_delivery(self: &Arc<Self>, delivery: &Delivery) -> Result<(), Undelivered> {

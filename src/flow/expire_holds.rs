@@ -18,6 +18,7 @@ use crate::{
     holds::Reply,
     ledger::ActiveEvent,
     limits::{EXPIRY_HORIZON, JOB_CONCURRENCY, MAX_ACTIVE_EVENTS, MAX_HOLDS_EXPIRING},
+    telemetry,
 };
 
 impl Flows {
@@ -31,7 +32,8 @@ impl Flows {
         let work = Semaphore::new(JOB_CONCURRENCY);
         let active = self.ledger.active_events().await?;
         let watched = active.iter().map(|event| self.expire_until(event, until, &work));
-        join_all(watched).await.into_iter().collect::<Result<(), Error>>()?;
+        let open = join_all(watched).await.into_iter().sum::<Result<u64, Error>>()?;
+        telemetry::holds_open(open);
         if i64::try_from(active.len()).is_ok_and(|count| count < MAX_ACTIVE_EVENTS) {
             return Ok(());
         }
@@ -43,25 +45,26 @@ impl Flows {
         ActiveEvent { event_id, epoch, .. }: &ActiveEvent,
         until: Instant,
         work: &Semaphore,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         loop {
             let permit = work.acquire().await.expect("never closed");
-            let next_in = self.expire_holds(event_id, *epoch).await?;
+            let (next_in, open) = self.expire_holds(event_id, *epoch).await?;
             drop(permit);
             match next_in.map(|wait| Instant::now() + wait) {
                 Some(at) if at <= until => sleep_until(at).await,
-                _ => return Ok(()),
+                _ => return Ok(open),
             }
         }
     }
 
-    /// Ends the holds of one event that are due; answers when the next one is.
+    /// Ends the holds of one event that are due; answers when the next one is, and how
+    /// many have not ended.
     /// What it cannot see to in this epoch is left for the next run.
     pub(super) async fn expire_holds(
         self: &Arc<Self>,
         event_id: &EventId,
         epoch: Epoch,
-    ) -> Result<Option<Duration>, Error> {
+    ) -> Result<(Option<Duration>, u64), Error> {
         loop {
             // 1. What is due, by Redis' clock.
             let due = match self.holds.due_holds(event_id, epoch).await? {
@@ -71,12 +74,14 @@ impl Flows {
                 // events do not wait for this one.
                 behind => {
                     self.load_in_background(event_id, behind.epoch());
-                    return Ok(None);
+                    return Ok((None, 0));
                 }
             };
+            let open = due.open - due.hold_ids.len() as u64;
             if due.hold_ids.is_empty() {
-                return Ok(due.next_in());
+                return Ok((due.next_in(), open));
             }
+            telemetry::sweep_lag(due.late());
             failpoint!("expire:listed");
             // Callers share the stores with this, so few full batches go at once;
             // many small ones may.
@@ -87,15 +92,15 @@ impl Flows {
             //    it, and the hold is sold, or after it, and is told so.
             let expired = Unsold::Expired;
             let settled = self.ledger.settle(event_id, epoch, &due.hold_ids, expired).await?;
-            let Some(settled) = settled else { return Ok(None) };
+            let Some(settled) = settled else { return Ok((None, open)) };
             failpoint!("expire:settled");
             // 3. Then Redis, by the verdict.
             if !self.finish(event_id, epoch, &settled.ended).await? {
-                return Ok(None);
+                return Ok((None, open));
             }
             failpoint!("expire:finished");
             if !due.is_full() {
-                return Ok(due.next_in());
+                return Ok((due.next_in(), open));
             }
         }
     }

@@ -22,6 +22,7 @@ pub struct ExtendHoldRequest {
 impl Flows {
     /// Extends the hold.
     pub async fn extend_hold(self: &Arc<Self>, request: ExtendHoldRequest) -> Result<Hold, Error> {
+        let _span = crate::telemetry::flow("extend_hold");
         let ExtendHoldRequest { event_id, hold_id, holder_id, ttl_ms } = &request;
         for attempt in 0..MAX_EPOCH_ATTEMPTS {
             // 1. One script checks and writes.

@@ -13,6 +13,7 @@ use crate::{
 impl Flows {
     /// The event as it is now, as bytes.
     pub async fn get_event(&self, event_id: &EventId) -> Result<Bytes, Error> {
+        let _span = crate::telemetry::flow("get_event");
         let load = async {
             let event = self.event_now(event_id).await?;
             // Without Redis many ask here: what this server knows is encoded once.

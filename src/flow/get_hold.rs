@@ -15,6 +15,7 @@ impl Flows {
         event_id: &EventId,
         hold_id: HoldId,
     ) -> Result<Hold, Error> {
+        let _span = crate::telemetry::flow("get_hold");
         for _ in 0..MAX_EPOCH_ATTEMPTS {
             let (event, found) = self
                 .on_event(event_id, |epoch| self.holds.get_hold(event_id, epoch, hold_id))

@@ -9,6 +9,7 @@ impl Flows {
         &self,
         order_id: OrderId,
     ) -> Result<(Order, Vec<Payment>, Vec<Refund>), Error> {
+        let _span = crate::telemetry::flow("get_order");
         let order = self.order(order_id).await?;
         let payments = self.ledger.payments_of_order(order_id).await?;
         let refunds = self.ledger.refunds_of_order(order_id).await?;
@@ -21,6 +22,7 @@ impl Flows {
         filter: &OrderFilter,
         page_size: u32,
     ) -> Result<(Vec<Order>, Option<OrderId>), Error> {
+        let _span = crate::telemetry::flow("list_orders");
         // One more than asked for tells whether there is another page.
         let mut orders = self.ledger.list_orders(filter, page_size + 1).await?;
         let more = orders.len() > page_size as usize;

@@ -44,6 +44,7 @@ impl Flows {
         format: SeatFormat,
         encode: fn(SeatMapView) -> Bytes,
     ) -> Result<Bytes, Error> {
+        let _span = crate::telemetry::flow("get_seat_map");
         // 1. How far the event is now, by one small read of Redis.
         let (event, position) = self.position(event_id).await?;
         // 2. The node's own copy, as soon as it has got there.

@@ -68,6 +68,7 @@ impl Flows {
     /// this is dropped before it is begun, it is not made; what is begun is carried
     /// through.
     pub async fn hold(self: &Arc<Self>, request: HoldRequest) -> Result<Held, Error> {
+        let _span = crate::telemetry::flow("hold");
         let HoldRequest { event_id, hold_id, seat_ids, areas, .. } = &request;
         failpoint!("hold:asked");
         let mut trouble = None;

@@ -17,6 +17,7 @@ impl Flows {
         event_id: &EventId,
         holder: &HolderId,
     ) -> Result<(String, QueuePosition), Error> {
+        let _span = crate::telemetry::flow("join");
         let join = |rules| async move { self.queue.join(event_id, &rules, holder).await };
         let (rules, joined) = self.at_queue(event_id, join).await?;
         let Some(joined) = joined else {

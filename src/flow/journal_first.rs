@@ -24,9 +24,19 @@ impl Flows {
         hold_id: HoldId,
         record: HoldRecord,
     ) -> Result<Option<HoldRecord>, Error> {
-        if !comes_first(&record) {
-            return Ok(Some(record));
+        match comes_first(&record) {
+            true => self.journal(event, hold_id, record).await,
+            false => Ok(Some(record)),
         }
+    }
+
+    /// As [`Self::journal_first`], of any hold.
+    pub(super) async fn journal(
+        &self,
+        event: &LoadedEvent,
+        hold_id: HoldId,
+        record: HoldRecord,
+    ) -> Result<Option<HoldRecord>, Error> {
         let (event_id, epoch) = (&event.event_id, event.epoch);
         match self.ledger.journal_hold(event_id, epoch, hold_id, &record).await? {
             Journaled::Written => Ok(Some(record)),

@@ -1,6 +1,9 @@
 //! The journal: Postgres follows each event's log.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use futures_util::{StreamExt, stream};
 
@@ -11,12 +14,13 @@ use crate::{
     holds::LogEntry,
     ledger::{ActiveEvent, JournalBatch},
     limits::{JOB_CONCURRENCY, JOURNAL_BATCH},
+    telemetry,
 };
 
 impl Flows {
     /// Journals what the logs of all events have beyond their cursors; answers
-    /// how many entries.
-    pub async fn journal_all_holds(&self) -> Result<usize, Error> {
+    /// how many entries, and how old the oldest was.
+    pub async fn journal_all_holds(&self) -> Result<(usize, Duration), Error> {
         let active = self.ledger.active_events().await?;
         let journaled: Vec<_> = stream::iter(active)
             .map(|ActiveEvent { event_id, journaled, .. }| async move {
@@ -26,36 +30,44 @@ impl Flows {
             .collect()
             .await;
         // One event's trouble does not keep the others waiting.
-        journaled.into_iter().sum()
+        journaled.into_iter().try_fold((0, Duration::ZERO), |(sum, oldest), one| {
+            let (entries, age) = one?;
+            Ok((sum + entries, oldest.max(age)))
+        })
     }
 
     /// Journals what one event's log has.
     pub(super) async fn journal_event(&self, event_id: &EventId) -> Result<usize, Error> {
         let journaled = self.ledger.find_journal_cursor(event_id).await?;
-        self.journal_holds(event_id, journaled).await
+        self.journal_holds(event_id, journaled).await.map(|(entries, _)| entries)
     }
 
-    async fn journal_holds(&self, event_id: &EventId, from: Position) -> Result<usize, Error> {
-        let (mut from, mut journaled) = (from, 0);
+    async fn journal_holds(
+        &self,
+        event_id: &EventId,
+        from: Position,
+    ) -> Result<(usize, Duration), Error> {
+        let (mut from, mut journaled, mut oldest) = (from, 0, Duration::ZERO);
         loop {
             // 1. The entries after the cursor.
             let mut entries = self.holds.read_log(event_id, from, JOURNAL_BATCH).await?;
             let is_all = entries.len() < JOURNAL_BATCH;
             let before_a_hold_made_again = begins_anew(&entries);
             entries.truncate(before_a_hold_made_again.unwrap_or(entries.len()));
-            let Some(last) = entries.last() else { return Ok(journaled) };
+            let Some(last) = entries.last() else { return Ok((journaled, oldest)) };
+            oldest = oldest.max(telemetry::since_ms(entries[0].at_ms));
             let (to, count) = (last.position, entries.len());
             failpoint!("journal:read");
             // 2. The cursor and what it passes, in one statement: where another
             //    server has moved it, this one writes nothing.
             let batch = fold(from, to, entries);
             if !self.ledger.write_journal(event_id, &batch).await? {
-                return Ok(journaled);
+                return Ok((journaled, oldest));
             }
             journaled += count;
             from = to;
             if is_all && before_a_hold_made_again.is_none() {
-                return Ok(journaled);
+                return Ok((journaled, oldest));
             }
         }
     }
@@ -75,8 +87,10 @@ fn begins_anew(entries: &[LogEntry]) -> Option<usize> {
 fn fold(from: Position, to: Position, entries: Vec<LogEntry>) -> JournalBatch {
     let mut latest: HashMap<HoldId, (Position, HoldRecord)> = HashMap::new();
     let (mut undone, mut expired) = (Vec::new(), Vec::new());
+    let mut made = 0;
     for entry in entries {
         for (hold_id, record) in entry.holds {
+            made += usize::from(record.created_ms == entry.at_ms);
             latest.insert(hold_id, (entry.position, record));
         }
         for hold_id in entry.undone {
@@ -86,5 +100,5 @@ fn fold(from: Position, to: Position, entries: Vec<LogEntry>) -> JournalBatch {
         expired.extend(entry.expired);
     }
     let holds = latest.into_iter().map(|(hold_id, (at, record))| (at, hold_id, record)).collect();
-    JournalBatch { from, to, holds, expired, undone }
+    JournalBatch { from, to, holds, expired, undone, made }
 }

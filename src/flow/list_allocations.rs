@@ -11,6 +11,7 @@ impl Flows {
         &self,
         event_id: &EventId,
     ) -> Result<BTreeMap<ChannelKey, Allocation>, Error> {
+        let _span = crate::telemetry::flow("list_allocations");
         Ok(self.event_anew(event_id).await?.chart.allocations())
     }
 
@@ -22,6 +23,7 @@ impl Flows {
         before: Option<i64>,
         page_size: u32,
     ) -> Result<(Vec<PastAction>, bool), Error> {
+        let _span = crate::telemetry::flow("list_channel_actions");
         self.event(event_id).await?;
         // One more than is told says whether there are more.
         let listed = self.ledger.list_channel_actions(event_id, before, page_size + 1);

@@ -42,6 +42,7 @@ struct Listed {
 impl Flows {
     /// A page, each event as bytes, and the last of it where there may be another page.
     pub async fn list_events(&self, paging: Paging) -> Result<(Vec<Bytes>, Option<Last>), Error> {
+        let _span = crate::telemetry::flow("list_events");
         let home = self.home().await?;
         if let Some(page) = page_of(&home, &paging) {
             return Ok(page);

@@ -19,11 +19,13 @@ pub struct DeadLetterPaging {
 impl Flows {
     /// All of them, the oldest first.
     pub async fn list_webhooks(&self) -> Result<Vec<Webhook>, Error> {
+        let _span = crate::telemetry::flow("list_webhooks");
         Ok(self.ledger.list_webhooks().await?)
     }
 
     /// Forgets a webhook, and what it was still to be told.
     pub async fn delete_webhook(&self, webhook_id: WebhookId) -> Result<(), Error> {
+        let _span = crate::telemetry::flow("delete_webhook");
         match self.ledger.delete_webhook(webhook_id).await? {
             true => Ok(()),
             false => Err(Refusal::WebhookNotFound(webhook_id).into()),
@@ -36,6 +38,7 @@ impl Flows {
         webhook_id: WebhookId,
         after: i64,
     ) -> Result<Replayed, Error> {
+        let _span = crate::telemetry::flow("replay_webhook");
         let replayed = self.ledger.replay_webhook(webhook_id, after).await?;
         let replayed = replayed.ok_or(Refusal::WebhookNotFound(webhook_id))?;
         self.couriers.due.notify_one();
@@ -48,6 +51,7 @@ impl Flows {
         &self,
         paging: &DeadLetterPaging,
     ) -> Result<(Vec<DeadLetter>, Option<i64>), Error> {
+        let _span = crate::telemetry::flow("list_dead_letters");
         let DeadLetterPaging { webhook_id, page_size, before } = *paging;
         let mut page = self.ledger.list_dead_letters(webhook_id, before, page_size + 1).await?;
         let more = page.len() > page_size as usize;
@@ -62,6 +66,7 @@ impl Flows {
         webhook_id: Option<WebhookId>,
         delivery_ids: &[i64],
     ) -> Result<usize, Error> {
+        let _span = crate::telemetry::flow("retry_dead_letters");
         let retried = self.ledger.retry_dead_letters(webhook_id, delivery_ids).await?;
         self.couriers.due.notify_one();
         Ok(retried)

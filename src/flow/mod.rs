@@ -16,6 +16,7 @@ mod block_seats;
 mod board;
 mod cancel_order;
 mod cancel_stale_orders;
+mod carry;
 mod change_hold;
 mod channels;
 mod confirm;
@@ -30,12 +31,15 @@ mod error;
 mod event;
 mod expire_holds;
 mod extend_hold;
+mod force_extend;
+mod force_release;
 mod get_event;
 mod get_hold;
 mod get_order;
 mod get_seat_map;
 mod give_back;
 mod hold;
+mod inspect;
 mod join;
 mod journal_first;
 mod journal_holds;
@@ -43,6 +47,7 @@ mod leave_queue;
 mod let_in;
 mod list_allocations;
 mod list_events;
+mod list_operator_actions;
 mod load_event;
 mod loading;
 mod manage_webhooks;
@@ -56,6 +61,7 @@ mod presence;
 mod probe;
 mod prune;
 mod publish_order_events;
+mod reassign_hold;
 mod reconcile;
 mod refund_order;
 mod release;
@@ -85,9 +91,13 @@ pub use create_webhook::CreateWebhookRequest;
 pub use deliver::message_id;
 pub use error::Error;
 pub use extend_hold::ExtendHoldRequest;
+pub use force_extend::ForceExtendRequest;
+pub use force_release::ForceReleaseRequest;
 pub use get_seat_map::{SeatFormat, SeatMapView, Seats};
 pub use hold::{Held, HoldRequest, Right};
+pub use inspect::{OpenHold, OpenHolds, Overview, SeatHistory};
 pub use manage_webhooks::DeadLetterPaging;
+pub use reassign_hold::ReassignRequest;
 pub use release::ReleaseRequest;
 pub use search_events::EncodeFound;
 pub use stream_order_events::{OrderEventMessage, OrderEventStream};
@@ -110,11 +120,12 @@ use crate::{
     domain::{ChartDraft, Event},
     feed::Feeds,
     holds::Holds,
-    ledger::Ledger,
+    ledger::{self, Ledger},
     limits::{MAX_HOLDS_EXPIRING, SEARCHES_AT_ONCE},
     payments::Providers,
     presence::Presence,
     queue::Queue,
+    telemetry,
 };
 use loading::{Loading, Turns};
 
@@ -198,15 +209,27 @@ impl Flows {
     }
 
     /// Carries a mutation through to its end, even where its caller goes away
-    /// meanwhile: half a mutation is only mended later.
+    /// meanwhile: half a mutation is only mended later. What is not begun by then is not
+    /// begun any more.
     ///
     /// # Errors
     /// Those of the mutation, and [`Error::Internal`] where it panics.
-    pub async fn carry_through<T: Send + 'static>(
+    pub fn carry_through<T: Send + 'static>(
         &self,
         mutation: impl Future<Output = Result<T, Error>> + Send + 'static,
-    ) -> Result<T, Error> {
-        self.tasks.spawn(mutation).await.unwrap_or_else(|panic| Err(Error::internal(panic)))
+    ) -> impl Future<Output = Result<T, Error>> + Send {
+        carry::through(&self.tasks, Box::pin(telemetry::carried(mutation)))
+    }
+
+    /// Tells the metrics how this server's ways to the stores are used.
+    pub fn measure(&self) {
+        self.holds.measure();
+        self.ledger.measure();
+    }
+
+    /// What is not done, or not paid.
+    pub async fn backlog(&self) -> Result<ledger::Backlog, Error> {
+        Ok(self.ledger.backlog().await?)
     }
 
     /// Waits until all mutations are through. No new ones may begin.

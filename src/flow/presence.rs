@@ -11,6 +11,7 @@ use crate::{
 impl Flows {
     /// A viewer is there for a while; answers how many are.
     pub async fn heartbeat(&self, event_id: &EventId, viewer_id: &ViewerId) -> Result<u32, Error> {
+        let _span = crate::telemetry::flow("heartbeat");
         self.event(event_id).await?;
         let viewers = self.presence.heartbeat(event_id, viewer_id).await?;
         let full = || Error::Overloaded(format!("it has {MAX_VIEWERS} viewers already").into());
@@ -23,12 +24,14 @@ impl Flows {
         event_id: &EventId,
         viewer_id: &ViewerId,
     ) -> Result<u32, Error> {
+        let _span = crate::telemetry::flow("leave_presence");
         self.event(event_id).await?;
         Ok(self.presence.leave(event_id, viewer_id).await?)
     }
 
     /// How many are there.
     pub async fn get_presence(&self, event_id: &EventId) -> Result<u32, Error> {
+        let _span = crate::telemetry::flow("get_presence");
         self.event(event_id).await?;
         Ok(self.presence.count(event_id).await?)
     }

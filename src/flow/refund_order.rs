@@ -20,6 +20,7 @@ impl Flows {
         self: &Arc<Self>,
         request: RefundRequest,
     ) -> Result<(Order, Refund), Error> {
+        let _span = crate::telemetry::flow("refund_order");
         let order = self.order(request.order_id).await?;
         // 1. Which payment the money goes back to must be known before.
         for payment in self.ledger.payments_of_order(order.order_id).await? {

@@ -26,11 +26,12 @@ pub struct ReleaseRequest {
 impl Flows {
     /// Releases; answers the hold as it is then.
     pub async fn release(self: &Arc<Self>, request: ReleaseRequest) -> Result<Hold, Error> {
+        let _span = crate::telemetry::flow("release");
         let ReleaseRequest { event_id, hold_id, holder_id, seat_ids, areas } = &request;
         let items = self.items(event_id, seat_ids, areas).await?;
         for attempt in 0..MAX_EPOCH_ATTEMPTS {
             // 1. The script gives a part back by itself; of a whole hold it only
-            //    says that it may be released.
+            //    says that it may be released, and lets it become nothing else.
             let (event, reply) = self
                 .on_event(event_id, |epoch| {
                     self.holds.release(event_id, epoch, *hold_id, holder_id, &items)
@@ -84,9 +85,8 @@ impl Flows {
     ) -> Result<Option<Hold>, Error> {
         failpoint!("release:asked");
         let ended = self.end_hold(event, hold_id, Unsold::Released).await;
-        // What the script has marked may end so by a ChangeHold, too.
-        let is_marked = record.ended_ms != 0;
-        match if is_marked { ended.map_err(Error::after_a_change) } else { ended }? {
+        // What the script has marked may end so by a ChangeHold or a ReassignHold, too.
+        match ended.map_err(Error::after_a_change)? {
             None => Ok(None),
             Some(Outcome::Released) => {
                 let released = HoldRecord { state: HoldState::Released, ..record };

@@ -22,6 +22,7 @@ impl Flows {
         paging: &SearchPaging,
         encode: EncodeFound,
     ) -> Result<Bytes, Error> {
+        let _span = crate::telemetry::flow("search_events");
         let SearchPaging { page_size, after } = paging;
         let place = Place::search(&format!("{}\0{page_size}\0{after:?}", search.text()));
         let load = async {

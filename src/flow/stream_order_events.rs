@@ -39,6 +39,7 @@ impl Flows {
         after: Option<i64>,
         wanted: Wanted,
     ) -> Result<OrderEventStream, Error> {
+        let _span = crate::telemetry::flow("stream_order_events");
         // 1. A server has room for so many; from now on it follows what is numbered.
         let tail = &self.couriers.tail;
         let place = tail.places.clone().try_acquire_owned().map_err(|_| {

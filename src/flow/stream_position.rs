@@ -38,15 +38,14 @@ impl Flows {
         event_id: &EventId,
         place_token: &str,
     ) -> Result<PositionStream, Error> {
+        let _span = crate::telemetry::flow("stream_position");
         // 1. A server has room for so many.
         let place = self.queue.place().ok_or_else(|| {
             let why = format!("this server has {MAX_QUEUE_STREAMS} streams of positions already");
             Error::Overloaded(why.into())
         })?;
-        // 2. Whose place it is: only one of our servers can have said so.
-        self.event(event_id).await?;
-        let token = self.queue_key().await?.place(event_id, place_token);
-        let (holder, number) = token.ok_or_else(|| Refusal::PlaceNotFound(event_id.clone()))?;
+        // 2. Whose place it is.
+        let (holder, number) = self.place(event_id, place_token).await?;
         let mut stream = PositionStream {
             flows: self.clone(),
             event_id: event_id.clone(),

@@ -47,6 +47,7 @@ pub struct SeatStream {
 }
 
 /// What a reader asks for.
+#[derive(Debug)]
 pub struct SeatStreamRequest {
     pub event_id: EventId,
     /// After which position; from a snapshot on where there is none.
@@ -64,6 +65,7 @@ impl Flows {
         encode: EncodeMessage,
         connection: u64,
     ) -> Result<SeatStream, Error> {
+        let _span = crate::telemetry::flow("stream_seat_updates");
         let SeatStreamRequest { event_id, position, format, viewer_id } = request;
         // 1. A server has room for so many streams.
         let place = self.feeds.place()?;

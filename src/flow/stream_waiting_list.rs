@@ -81,6 +81,7 @@ impl Flows {
         self: &Arc<Self>,
         request: &EntryRequest,
     ) -> Result<WaitingEntryStream, Error> {
+        let _span = crate::telemetry::flow("stream_waiting_list_entry");
         let place = self.waiting_lists.places.clone().try_acquire_owned().map_err(|_| {
             let text = format!("this server has {MAX_WAITING_LIST_STREAMS} such streams already");
             Error::Overloaded(text.into())

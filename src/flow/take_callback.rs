@@ -18,6 +18,7 @@ impl Flows {
         provider: &dyn Provider,
         notice: Notice,
     ) -> Result<Answer, Error> {
+        let _span = crate::telemetry::flow("take_callback");
         let Some(payment_id) = notice.payment_id else { return Ok(Answer::UnknownPayment) };
         let payment = self.ledger.find_payment(payment_id).await?;
         let Some(mut payment) = payment.filter(|p| p.provider == provider.name()) else {
@@ -50,6 +51,7 @@ impl Flows {
 
     /// The order that a buyer's browser comes back from paying.
     pub async fn order_of_notice(&self, notice: &Notice) -> Result<Order, Error> {
+        let _span = crate::telemetry::flow("order_of_notice");
         let missing = || Refusal::field("", "names no payment");
         let payment_id = notice.payment_id.ok_or_else(missing)?;
         let payment = self.ledger.find_payment(payment_id).await?.ok_or_else(missing)?;

@@ -15,6 +15,7 @@ impl Flows {
         event_id: EventId,
         seat_ids: Vec<SeatId>,
     ) -> Result<Vec<(SeatId, SeatStatus)>, Error> {
+        let _span = crate::telemetry::flow("unblock_seats");
         let items = self.items(&event_id, &seat_ids, &[]).await?;
         for _ in 0..MAX_EPOCH_ATTEMPTS {
             // 1. Postgres, so that a rebuild does not block them again.

@@ -16,6 +16,7 @@ impl Flows {
         event_id: EventId,
         change: EventChange,
     ) -> Result<Event, Error> {
+        let _span = crate::telemetry::flow("update_event");
         // 1. Postgres, with a note in the outbox that Redis must follow.
         let (event, outbox_id) = self.ledger.update_event(&event_id, &change).await?;
         // 2. Redis. What fails here, the outbox repeats; the caller, who must not

@@ -28,6 +28,7 @@ impl Flows {
         party: &Party,
         admission_token: &str,
     ) -> Result<WaitingEntry, Error> {
+        let _span = crate::telemetry::flow("join_waiting_list");
         let mut event = self.event(event_id).await?;
         // The event may have changed at another server.
         if self.holds.revision(event_id).await? > Some(event.revision) {
@@ -60,6 +61,7 @@ impl Flows {
         &self,
         request: &EntryRequest,
     ) -> Result<WaitingEntry, Error> {
+        let _span = crate::telemetry::flow("get_waiting_list_entry");
         let EntryRequest { event_id, entry_id, holder_id } = request;
         let found = self.ledger.find_waiting_entry(event_id, *entry_id, holder_id).await?;
         match found {
@@ -77,6 +79,7 @@ impl Flows {
         self: &Arc<Self>,
         request: &EntryRequest,
     ) -> Result<WaitingEntry, Error> {
+        let _span = crate::telemetry::flow("leave_waiting_list");
         let EntryRequest { event_id, entry_id, holder_id } = request;
         let entry = self.get_waiting_list_entry(request).await?;
         if entry.state.is_end() {

@@ -9,7 +9,11 @@ use tonic::{
     codec::{BufferSettings, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
 
-use crate::limits::{MESSAGE_BUFFER_BYTES, MESSAGE_YIELD_BYTES};
+use crate::{
+    limits::{MESSAGE_BUFFER_BYTES, MESSAGE_YIELD_BYTES},
+    proto::Ids,
+    telemetry,
+};
 
 /// See the module.
 #[derive(Debug)]
@@ -24,7 +28,7 @@ impl<T, U> Default for Codec<T, U> {
 impl<T, U> tonic::codec::Codec for Codec<T, U>
 where
     T: Message + Send + 'static,
-    U: Message + Default + Send + 'static,
+    U: Message + Ids + Default + Send + 'static,
 {
     type Encode = T;
     type Decode = U;
@@ -63,12 +67,14 @@ impl<T: Message> Encoder for Bytes<T> {
     }
 }
 
-impl<T: Message + Default> Decoder for Bytes<T> {
+impl<T: Message + Ids + Default> Decoder for Bytes<T> {
     type Item = T;
     type Error = Status;
 
     fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<T>, Status> {
-        T::decode(from).map(Some).map_err(|_| super::status::not_protobuf())
+        let message = T::decode(from).map_err(|_| super::status::not_protobuf())?;
+        telemetry::ids(message.ids());
+        Ok(Some(message))
     }
 
     fn buffer_settings(&self) -> BufferSettings {

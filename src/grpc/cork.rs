@@ -16,20 +16,21 @@ use std::{
 use bytes::{Buf, BytesMut};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     task::yield_now,
 };
 
-use crate::limits::CONNECTION_WRITE_BUFFER_BYTES;
+use crate::{limits::CONNECTION_WRITE_BUFFER_BYTES, tls::Stream};
 
 /// See the module. Its clones are the same socket; all are used by one task.
 #[derive(Clone)]
 pub struct Socket(Arc<Mutex<Corked>>);
 
 struct Corked {
-    stream: TcpStream,
+    stream: Stream,
     /// Written, and not sent yet; no memory where there is nothing.
     waiting: BytesMut,
+    /// Whether the stream was given something that it may have kept: TLS does.
+    is_unsent: bool,
     /// How often something came.
     heard: u64,
 }
@@ -37,6 +38,7 @@ struct Corked {
 impl Corked {
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.waiting.is_empty() {
+            self.is_unsent = true;
             match ready!(Pin::new(&mut self.stream).poll_write(cx, &self.waiting)) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Ok(sent) => self.waiting.advance(sent),
@@ -47,13 +49,18 @@ impl Corked {
             }
         }
         self.waiting = BytesMut::new();
+        if self.is_unsent {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            self.is_unsent = false;
+        }
         Poll::Ready(Ok(()))
     }
 }
 
 impl Socket {
-    pub fn new(stream: TcpStream) -> Self {
-        Self(Arc::new(Mutex::new(Corked { stream, waiting: BytesMut::new(), heard: 0 })))
+    pub fn new(stream: Stream) -> Self {
+        let corked = Corked { stream, waiting: BytesMut::new(), is_unsent: false, heard: 0 };
+        Self(Arc::new(Mutex::new(corked)))
     }
 
     /// How often the client has been heard until now.
@@ -126,6 +133,7 @@ impl AsyncWrite for Socket {
             ready!(corked.poll_send(cx))?;
         }
         if length > CONNECTION_WRITE_BUFFER_BYTES {
+            corked.is_unsent = true;
             return Pin::new(&mut corked.stream).poll_write_vectored(cx, slices);
         }
         if corked.waiting.is_empty() {
@@ -157,7 +165,7 @@ impl AsyncWrite for Socket {
 mod tests {
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
-        net::TcpListener,
+        net::{TcpListener, TcpStream},
     };
 
     use super::*;
@@ -165,7 +173,7 @@ mod tests {
     async fn pair() -> (Socket, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        (Socket::new(listener.accept().await.unwrap().0), client)
+        (Socket::new(Stream::Plain(listener.accept().await.unwrap().0)), client)
     }
 
     #[tokio::test]

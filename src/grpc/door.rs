@@ -1,17 +1,24 @@
 //! Where a call goes.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{Request, Response, header::CONTENT_TYPE};
 use hyper::{body::Incoming, service::Service};
+use tokio_util::sync::CancellationToken;
 use tonic::{body::Body, server::NamedService, service::Routes};
 use tonic_web::GrpcWebService;
 use tower::ServiceExt;
 use tower_http::cors::Cors;
 
-use super::{layers::Around, reservation::Reservations};
-use crate::proto::reservation_service_server::ReservationServiceServer;
+use super::{
+    guarded::{for_a_while, in_time},
+    layers::Around,
+    reservation::Reservations,
+};
+use crate::{limits::REFLECTION_TIME, proto::reservation_service_server::ReservationServiceServer};
+
+const REFLECTION: &str = "/grpc.reflection.";
 
 type ReservationService = ReservationServiceServer<Reservations>;
 
@@ -21,6 +28,10 @@ pub struct Door {
     pub reservations: Around<ReservationService>,
     /// All services, for those who call in any way.
     pub all: Cors<GrpcWebService<Around<Routes>>>,
+    /// How long a request may take to arrive.
+    pub request_time: Duration,
+    /// The sign to end streams by.
+    pub drain: CancellationToken,
 }
 
 impl Service<Request<Incoming>> for Door {
@@ -29,7 +40,10 @@ impl Service<Request<Incoming>> for Door {
     type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let request = request.map(Body::new);
+        let request = match request.uri().path().starts_with(REFLECTION) {
+            true => for_a_while(request, REFLECTION_TIME, self.drain.clone()),
+            false => in_time(request, self.request_time),
+        };
         match is_plain(&request) && is_of_reservations(&request) {
             true => self.reservations.call(request).map(Ok).boxed(),
             false => self.all.clone().oneshot(request).boxed(),

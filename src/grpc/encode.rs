@@ -2,12 +2,14 @@
 
 mod channel;
 mod checkout;
+mod operator;
 mod order_events;
 mod queue;
 mod waiting_list;
 
 pub use channel::*;
 pub use checkout::*;
+pub use operator::*;
 pub use order_events::*;
 pub use queue::*;
 pub use waiting_list::*;

@@ -10,19 +10,22 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{
-    Stream,
-    stream::{self, AbortHandle},
+    Stream, StreamExt,
+    stream::{self, AbortHandle, Abortable},
 };
 use http::{HeaderMap, Response};
 use http_body::Frame;
 use prost::Message;
+use tokio::time::{Sleep, sleep};
+use tokio_util::sync::CancellationToken;
 use tonic::{Status, body};
 
-use super::stall::Pace;
+use super::{stall::Pace, status};
 use crate::limits::STREAM_SEND_BUFFER_BYTES;
 
 /// A flag and a length stand before each message, as the gRPC protocol has it.
@@ -54,6 +57,10 @@ pub struct Body {
     rest: Bytes,
     /// Tells the watchdog when the transport asks.
     pace: Pace,
+    /// Whether it goes on until somebody ends it.
+    goes_on: bool,
+    /// When its caller is not known any more.
+    until: Option<Pin<Box<Sleep>>>,
     ended: bool,
 }
 
@@ -63,19 +70,32 @@ impl Body {
         Self::paced(messages, Pace::of_this_call(None))
     }
 
-    /// The same, of messages that go on until the server drains, and end by this.
-    pub fn drained_by(
+    /// The same, of messages that go on until the server drains, unless they end before:
+    /// then the last word is where to go on.
+    pub fn until(
+        drain: &CancellationToken,
         messages: impl Stream<Item = Result<Bytes, Status>> + Send + 'static,
-        drain: AbortHandle,
     ) -> Self {
-        Self::paced(messages, Pace::of_this_call(Some(drain)))
+        let (stop, stopped) = AbortHandle::new_pair();
+        let sign = stop.clone();
+        let draining = stream::once(async move { sign.is_aborted() })
+            .filter_map(async |is_draining| is_draining.then(|| Err(status::draining())));
+        let messages = Abortable::new(messages, stopped).chain(draining);
+        let mut body = Self::paced(messages, Pace::of_this_call(Some(stop.clone())));
+        body.goes_on = true;
+        // After its connection knows of it, or it would be missed in between.
+        if drain.is_cancelled() {
+            stop.abort();
+        }
+        body
     }
 
     fn paced(
         messages: impl Stream<Item = Result<Bytes, Status>> + Send + 'static,
         pace: Pace,
     ) -> Self {
-        Self { messages: Box::pin(messages), rest: Bytes::new(), pace, ended: false }
+        let (messages, rest) = (Box::pin(messages), Bytes::new());
+        Self { messages, rest, pace, goes_on: false, until: None, ended: false }
     }
 
     /// An answer with this body, for [`put`].
@@ -87,7 +107,15 @@ impl Body {
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Frame<Bytes>> {
         if self.rest.is_empty() {
-            let status = match ready!(self.messages.as_mut().poll_next(cx)) {
+            let is_over = match &mut self.until {
+                Some(until) => until.as_mut().poll(cx).is_ready(),
+                None => false,
+            };
+            let next = match is_over {
+                true => Some(Err(status::no_longer_known())),
+                false => ready!(self.messages.as_mut().poll_next(cx)),
+            };
+            let status = match next {
                 Some(Ok(message)) => {
                     self.rest = message;
                     return self.poll_piece(cx);
@@ -135,11 +163,19 @@ impl http_body::Body for Body {
 #[derive(Clone)]
 struct Carried(Arc<Mutex<Option<Body>>>);
 
-/// Puts the body that a method has given in the place of the generated one.
-pub fn put(mut response: Response<body::Body>) -> Response<body::Body> {
+/// Puts the body that a method has given in the place of the generated one. One that goes
+/// on ends when its caller is not known any more.
+pub fn put(
+    mut response: Response<body::Body>,
+    known_for: Option<Duration>,
+) -> Response<body::Body> {
     let Some(Carried(body)) = response.extensions_mut().remove() else { return response };
     match body.lock().unwrap_or_else(PoisonError::into_inner).take() {
-        Some(body) => response.map(|_| body::Body::new(body)),
+        Some(mut body) => {
+            let known_for = known_for.filter(|_| body.goes_on);
+            body.until = known_for.map(|rest| Box::pin(sleep(rest + Duration::from_secs(1))));
+            response.map(|_| body::Body::new(body))
+        }
         None => response,
     }
 }

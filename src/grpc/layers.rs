@@ -3,56 +3,115 @@
 use std::{
     convert::Infallible,
     panic::AssertUnwindSafe,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use futures_util::{FutureExt, future::BoxFuture};
-use http::{Request, Response};
-use tokio::time::Instant;
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Either},
+};
+use http::{HeaderValue, Request, Response, header::AUTHORIZATION};
+use tokio::time::{Instant, timeout_at};
 use tonic::{Status, body::Body};
 use tower::Service;
 
-use super::{frames::put, status};
-use crate::{limits::DEADLINE_MARGIN, telemetry};
+use super::{
+    admit::{Admit, Method, Pass, Shed},
+    frames::put,
+    guarded, status,
+};
+use crate::{
+    access::{Access, No, Peer},
+    deadline,
+    domain::Refusal,
+    limits::DEADLINE_MARGIN,
+    telemetry,
+};
 
 /// All of it, in one layer: each layer costs every call an allocation or two.
-#[derive(Debug, Clone)]
-pub struct Around<S>(pub S);
+#[derive(Clone)]
+pub struct Around<S> {
+    pub service: S,
+    pub access: Arc<Access>,
+    pub admit: Arc<Admit>,
+}
 
 impl<S> Around<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-    S: Clone + 'static,
+    S: Clone + Send + Sync + 'static,
+    S::Future: Send,
 {
     /// Makes the call; a service behind it is always ready.
-    pub fn call(&self, request: Request<Body>) -> impl Future<Output = Response<Body>> + use<S> {
-        let method = request.uri().path().to_owned();
+    pub fn call(
+        &self,
+        mut request: Request<Body>,
+    ) -> impl Future<Output = Response<Body>> + use<S> {
+        let method = self.admit.method(request.uri().path()).clone();
         let timeout = timeout_of(&request);
-        let call = self.0.clone().call(request);
+        let traceparent = request.headers().get("traceparent").map(HeaderValue::as_bytes);
+        let traced = telemetry::Call::begin(&method.name, traceparent);
+        let call = match self.let_in(&method, &mut request) {
+            Ok(entered) => Either::Left(entered.make(self.service.clone().call(request))),
+            Err(Stop::KeyUnknown) => {
+                Either::Right(self.clone().call_after_a_look(method.clone(), request).boxed())
+            }
+            Err(stop) => Either::Right(async move { Ok(stop.told().into_http()) }.boxed()),
+        };
         let call = async move {
             // A fault of one call is no reason to end its connection.
             match AssertUnwindSafe(call).catch_unwind().await {
-                Ok(Ok(response)) => put(response),
+                Ok(Ok(response)) => response,
                 Err(_) => status::fault().into_http(),
             }
         };
-        observe(method, deadline(timeout, call))
+        let work = move |span| observe(method, span, in_time(timeout, call));
+        traced.around(work)
+    }
+
+    /// Where the key of a token was not known yet.
+    async fn call_after_a_look(
+        self,
+        method: Arc<Method>,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, Infallible> {
+        let is_told = self.access.look().await;
+        match self.let_in(&method, &mut request) {
+            Ok(entered) => entered.make(self.service.clone().call(request)).await,
+            Err(Stop::KeyUnknown) if !is_told => Ok(Stop::KeysAway.told().into_http()),
+            Err(stop) => Ok(stop.told().into_http()),
+        }
+    }
+
+    /// Notes in the request who calls, where he may, and where there is room.
+    fn let_in(&self, method: &Arc<Method>, request: &mut Request<Body>) -> Result<Entered, Stop> {
+        let peer = request.extensions().get::<Arc<Peer>>();
+        let peer = peer.expect("the transport says from where each request comes");
+        let (path, headers) = (request.uri().path(), request.headers());
+        let authorization = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
+        let known = self.access.caller(path, authorization, peer)?;
+        let place = self.admit.enter(method.clone(), &known.caller, peer);
+        let place = place.map_err(Stop::Full)?;
+        let rest = known.rest();
+        request.extensions_mut().insert(known.caller);
+        Ok(Entered { rest, place: Arc::new(place) })
     }
 }
 
 impl<S> Service<Request<Body>> for Around<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-    S: Clone + 'static,
-    S::Future: Send + 'static,
+    S: Clone + Send + Sync + 'static,
+    S::Future: Send,
 {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.0.poll_ready(cx)
+        self.service.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
@@ -60,10 +119,59 @@ where
     }
 }
 
+/// A call that goes on.
+struct Entered {
+    /// How long its caller is known.
+    rest: Option<Duration>,
+    place: Arc<Pass>,
+}
+
+impl Entered {
+    /// Makes the call in its place, which belongs to what it has others carry through, too.
+    async fn make(
+        self,
+        call: impl Future<Output = Result<Response<Body>, Infallible>>,
+    ) -> Result<Response<Body>, Infallible> {
+        let response = deadline::in_place(self.place.clone(), call).await?;
+        Ok(guarded::until_its_end(self.place, put(response, self.rest)))
+    }
+}
+
+/// Why a call does not go on.
+enum Stop {
+    /// His token names a key that is not known yet.
+    KeyUnknown,
+    /// Its caller may not.
+    No(Refusal),
+    KeysAway,
+    Full(Shed),
+}
+
+impl Stop {
+    fn told(self) -> Status {
+        match self {
+            Self::KeyUnknown => Refusal::Unauthenticated.into(),
+            Self::No(refusal) => refusal.into(),
+            Self::KeysAway => status::keys_away(),
+            Self::Full(shed) => status::overloaded(shed),
+        }
+    }
+}
+
+impl From<No> for Stop {
+    fn from(no: No) -> Self {
+        match no {
+            No::Refused(refusal) => Self::No(refusal),
+            No::KeyUnknown => Self::KeyUnknown,
+            No::KeysAway => Self::KeysAway,
+        }
+    }
+}
+
 /// Ends a call at its caller's deadline with the code that the caller expects:
 /// a little before it, so that the answer is there in time, and before the
 /// transport ends the call by itself, with another code.
-async fn deadline(
+async fn in_time(
     timeout: Option<Duration>,
     call: impl Future<Output = Response<Body>>,
 ) -> Response<Body> {
@@ -71,7 +179,8 @@ async fn deadline(
         None => call.await,
         Some(timeout) => {
             let timeout = timeout.saturating_sub(DEADLINE_MARGIN.min(timeout / 10));
-            let ended = tokio::time::timeout(timeout, call).await;
+            let until = Instant::now() + timeout;
+            let ended = timeout_at(until, deadline::scope(until, call)).await;
             ended.unwrap_or_else(|_| status::deadline_exceeded().into_http())
         }
     }
@@ -79,19 +188,22 @@ async fn deadline(
 
 /// Notes how a call ended, and gives a reason to errors that were made below
 /// us.
-async fn observe(method: String, call: impl Future<Output = Response<Body>>) -> Response<Body> {
+async fn observe(
+    method: Arc<Method>,
+    mut span: telemetry::Span,
+    call: impl Future<Output = Response<Body>>,
+) -> Response<Body> {
     let begun = Instant::now();
     let response = call.await;
     let Some(status) = Status::from_header_map(response.headers()) else {
-        telemetry::call(&method, "OK", begun.elapsed());
+        telemetry::call(&method.name, "OK", begun.elapsed());
+        span.set("rpc.response.status_code", "OK");
         return response;
     };
     let status = status::with_reason(status);
     let code = status::code_name(status.code());
-    // A method that does not exist must not make a metric of its name.
-    let known = if code == "UNIMPLEMENTED" { "unknown" } else { &method };
-    telemetry::call(known, code, begun.elapsed());
-    tracing::debug!(method, code, ms = begun.elapsed().as_millis(), "{}", status.message());
+    telemetry::call(&method.name, code, begun.elapsed());
+    telemetry::failed_call(&method.name, code, begun.elapsed(), span);
     status.into_http()
 }
 

@@ -2,17 +2,14 @@
 
 use std::sync::Arc;
 
-use futures_util::{
-    StreamExt,
-    stream::{self, AbortHandle, Abortable, Empty},
-};
+use futures_util::stream::{self, Empty};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::{
     decode, encode,
     frames::{self, Body},
-    page_token, status,
+    page_token,
 };
 use crate::{
     flow::{Error, Flows},
@@ -44,14 +41,7 @@ impl OrderEventService for OrderEvents {
             let message = message.map(|told| frames::framed(&encode::order_event_message(&told)));
             Some((message, reader))
         });
-        let (drain, drained) = AbortHandle::new_pair();
-        let draining = stream::once(async { Err(status::draining()) });
-        let messages = Abortable::new(messages, drained).chain(draining);
-        let body = Body::drained_by(messages, drain.clone());
-        if self.drain.is_cancelled() {
-            drain.abort();
-        }
-        Ok(body.into_response(stream::empty()))
+        Ok(Body::until(&self.drain, messages).into_response(stream::empty()))
     }
 
     async fn create_webhook(

@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
-use futures_util::{
-    StreamExt,
-    stream::{self, AbortHandle, Abortable, Empty},
-};
+use futures_util::stream::{self, Empty};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::{
     decode, encode,
     frames::{self, Body},
-    stall, status,
+    mine::{is_his, mine},
+    stall,
 };
 use crate::{
+    domain::Refusal,
     flow::{Error, Flows},
     proto::{self, reservation_service_server::ReservationService},
     telemetry,
@@ -31,7 +30,7 @@ type Answer<T> = Result<Response<T>, Status>;
 #[tonic::async_trait]
 impl ReservationService for Reservations {
     async fn hold(&self, request: Request<proto::HoldRequest>) -> Answer<proto::HoldResponse> {
-        let request = decode::hold(request.get_ref())?;
+        let request = decode::hold(&mine(request)?)?;
         // Where this call is given up, a hold that waits for its turn is not made.
         let held = self.flows.hold(request).await?;
         Ok(Response::new(proto::HoldResponse {
@@ -44,7 +43,7 @@ impl ReservationService for Reservations {
         &self,
         request: Request<proto::ChangeHoldRequest>,
     ) -> Answer<proto::ChangeHoldResponse> {
-        let request = decode::change_hold(request.get_ref())?;
+        let request = decode::change_hold(&mine(request)?)?;
         let flows = self.flows.clone();
         let held = self.flows.carry_through(async move { flows.change_hold(request).await });
         let held = held.await?;
@@ -58,7 +57,7 @@ impl ReservationService for Reservations {
         &self,
         request: Request<proto::ExtendHoldRequest>,
     ) -> Answer<proto::ExtendHoldResponse> {
-        let request = decode::extend_hold(request.get_ref())?;
+        let request = decode::extend_hold(&mine(request)?)?;
         let flows = self.flows.clone();
         let held = self.flows.carry_through(async move { flows.extend_hold(request).await }).await;
         let hold = Some(encode::hold(held?));
@@ -69,7 +68,7 @@ impl ReservationService for Reservations {
         &self,
         request: Request<proto::ReleaseRequest>,
     ) -> Answer<proto::ReleaseResponse> {
-        let request = decode::release(request.get_ref())?;
+        let request = decode::release(&mine(request)?)?;
         let flows = self.flows.clone();
         let held = self.flows.carry_through(async move { flows.release(request).await }).await;
         let hold = Some(encode::hold(held?));
@@ -80,7 +79,7 @@ impl ReservationService for Reservations {
         &self,
         request: Request<proto::ConfirmRequest>,
     ) -> Answer<proto::ConfirmResponse> {
-        let request = decode::confirm(request.get_ref())?;
+        let request = decode::confirm(&mine(request)?)?;
         let flows = self.flows.clone();
         let sold = self.flows.carry_through(async move { flows.confirm(request).await }).await;
         let order = Some(encode::order(sold?));
@@ -93,6 +92,9 @@ impl ReservationService for Reservations {
     ) -> Answer<proto::GetHoldResponse> {
         let (event_id, hold_id) = decode::get_hold(request.get_ref())?;
         let hold = self.flows.get_hold(&event_id, hold_id).await.map_err(Error::of_a_read)?;
+        if !is_his(request.extensions(), &hold.holder_id) {
+            return Err(Refusal::HoldNotFound(hold_id).into());
+        }
         Ok(Response::new(proto::GetHoldResponse { hold: Some(encode::hold(hold)) }))
     }
 
@@ -124,13 +126,6 @@ impl ReservationService for Reservations {
             let message = stream.next().await.map_err(|error| error.of_a_read().into());
             Some((message, (stream, counted)))
         });
-        let (drain, drained) = AbortHandle::new_pair();
-        let draining = stream::once(async { Err(status::draining()) });
-        let messages = Abortable::new(messages, drained).chain(draining);
-        let body = Body::drained_by(messages, drain.clone());
-        if self.drain.is_cancelled() {
-            drain.abort();
-        }
-        Ok(body.into_response(stream::empty()))
+        Ok(Body::until(&self.drain, messages).into_response(stream::empty()))
     }
 }

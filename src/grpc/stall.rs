@@ -33,6 +33,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+use super::draining::InFlight;
 use crate::{
     limits::{
         CONNECTION_ANSWERED, CONNECTION_STARVED, STREAM_CLOSE_LOOK, STREAM_LOOK, STREAM_STALLED,
@@ -63,6 +64,8 @@ pub struct Connection {
     /// end of a call does.
     passed_ms: AtomicU64,
     streams: Mutex<Vec<Arc<Stream>>>,
+    /// Counts the calls of all connections.
+    in_flight: InFlight,
 }
 
 struct Stream {
@@ -85,16 +88,18 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Calls {
     fn execute(&self, work: F) {
         let call = Call { connection: self.0.clone(), task: Arc::default() };
         let (connection, task) = (self.0.clone(), call.task.clone());
+        let begun = self.0.in_flight.begin(1);
         let running = tokio::spawn(CALL.scope(call, async move {
             work.await;
             connection.moved();
+            drop(begun);
         }));
         let _ = task.set(running.abort_handle());
     }
 }
 
-impl Default for Connection {
-    fn default() -> Self {
+impl Connection {
+    pub fn new(in_flight: InFlight) -> Self {
         static NUMBERS: AtomicU64 = AtomicU64::new(0);
         Self {
             number: NUMBERS.fetch_add(1, Relaxed),
@@ -102,15 +107,19 @@ impl Default for Connection {
             moved_ms: AtomicU64::new(0),
             passed_ms: AtomicU64::new(0),
             streams: Mutex::default(),
+            in_flight,
         }
     }
-}
 
-impl Connection {
     /// Serves the connection itself: what runs in no task of its own is watched,
     /// too.
     pub async fn scope<T>(self: &Arc<Self>, serving: impl Future<Output = T>) -> T {
         CALL.scope(Call { connection: self.clone(), task: Arc::default() }, serving).await
+    }
+
+    /// Whether it has any stream.
+    pub fn has_streams(&self) -> bool {
+        !self.streams().is_empty()
     }
 
     /// Whether it has several streams, which are mostly told at the same moment.
@@ -314,7 +323,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_that_stalls_alone_is_ended_alone() {
-        let connection = Arc::new(Connection::default());
+        let connection = Arc::new(Connection::new(InFlight::default()));
         let (stalled, its_task) = stream(&connection).await;
         let (healthy, other_task) = stream(&connection).await;
         stalled.took();
@@ -330,7 +339,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_on_which_nothing_moves_is_closed() {
-        let connection = Arc::new(Connection::default());
+        let connection = Arc::new(Connection::new(InFlight::default()));
         let (first, its_task) = stream(&connection).await;
         let (waiting, other_task) = stream(&connection).await;
         waiting.took();
@@ -348,7 +357,7 @@ mod tests {
     #[tokio::test]
     async fn a_connection_starves_where_several_wait_and_none_moves() {
         let ms = |span: Duration| u64::try_from(span.as_millis()).unwrap();
-        let connection = Arc::new(Connection::default());
+        let connection = Arc::new(Connection::new(InFlight::default()));
         let took_at = |pace: &Pace, ms| pace.0.as_ref().unwrap().taken_ms.store(ms, Relaxed);
         let (first, _) = stream(&connection).await;
         let (second, _) = stream(&connection).await;

@@ -1,23 +1,33 @@
-//! From a no, or trouble, to a status: the only file that names a gRPC code.
+//! From a no, or trouble, to a status: the only place that names a gRPC code.
 //!
 //! Texts and details name what the caller named, never SQL, hosts, keys or
-//! another holder's data. What went wrong inside is logged here, once.
+//! another holder's data. What went wrong inside is told in the call's line in the log.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
-use tonic::{Code, Status};
+use tonic::{
+    Code, Status,
+    metadata::{MetadataMap, MetadataValue},
+};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use super::admit::apart;
 use crate::{
     domain::{Refusal, SeatStatus, UnitLimit},
     flow::Error,
-    limits::{
-        MAX_OPEN_ENTRIES_PER_HOLDER, MAX_VIOLATION_BYTES, MAX_VIOLATIONS, MAX_WEBHOOKS, RETRY_DELAY,
-    },
+    limits::{MAX_OPEN_ENTRIES_PER_HOLDER, MAX_VIOLATION_BYTES, MAX_VIOLATIONS, MAX_WEBHOOKS},
     proto::ErrorReason,
+    telemetry,
 };
 
+mod shed;
+
+pub use shed::{given_up, is_given_up, late_request, overloaded};
+
 const DOMAIN: &str = "holdfast";
+/// Where clients that retry by a service config look for how long to wait: they do not
+/// read a status' details.
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
 const FAULT: &str = "a fault of the server's; its log has the details";
 
 impl From<Error> for Status {
@@ -27,22 +37,22 @@ impl From<Error> for Status {
         match error {
             Error::Refused(refusal) => refusal.into(),
             Error::StoreUnavailable(source) => {
-                tracing::warn!(error = %chain(&*source), "a store is out of reach");
                 let text = "a store is out of reach";
+                telemetry::cause(text, chain(&*source));
                 retryable(Code::Unavailable, ErrorReason::StoreUnavailable, text, store)
             }
             Error::OutcomeUnknown(source) => {
-                tracing::warn!(error = %chain(&*source), "an outcome is not known");
+                telemetry::cause("an outcome is not known", chain(&*source));
                 let text = "it may or may not have taken effect: call again with the same ids";
                 retryable(Code::Unavailable, ErrorReason::OutcomeUnknown, text, store)
             }
             Error::Overloaded(source) => {
-                tracing::warn!(error = %chain(&*source), "overloaded");
+                telemetry::cause("overloaded", chain(&*source));
                 let text = "too much at once";
                 retryable(Code::ResourceExhausted, ErrorReason::Overloaded, text, None)
             }
             Error::Internal(source) => {
-                tracing::error!(error = %chain(&*source), "a fault of ours");
+                telemetry::cause("a fault of ours", chain(&*source));
                 plain(Code::Internal, ErrorReason::Internal, FAULT)
             }
         }
@@ -63,6 +73,8 @@ impl From<Refusal> for Status {
 
 fn classify(refusal: &Refusal) -> (Code, ErrorReason) {
     match refusal {
+        Refusal::Unauthenticated => (Code::Unauthenticated, ErrorReason::Unauthenticated),
+        Refusal::RoleRequired { .. } => (Code::PermissionDenied, ErrorReason::RoleRequired),
         Refusal::InvalidField(_) => (Code::InvalidArgument, ErrorReason::InvalidField),
         Refusal::EventNotFound(_) => (Code::NotFound, ErrorReason::EventNotFound),
         Refusal::SeatNotFound(_) => (Code::NotFound, ErrorReason::SeatNotFound),
@@ -109,6 +121,8 @@ fn classify(refusal: &Refusal) -> (Code, ErrorReason) {
 /// The things meant, by name.
 fn metadata(refusal: &Refusal) -> impl Iterator<Item = (&'static str, String)> {
     let first = match refusal {
+        Refusal::Unauthenticated => ("scheme", "bearer".to_owned()),
+        Refusal::RoleRequired { role, .. } => ("role", role.to_string()),
         Refusal::InvalidField(violations) => ("violations", violations.len().to_string()),
         Refusal::EventNotFound(id) | Refusal::EventIdReused(id) => ("event_id", id.to_string()),
         Refusal::SeatNotFound(ids) | Refusal::SeatIdReused(ids) => ("seat_ids", list(ids)),
@@ -144,6 +158,7 @@ fn metadata(refusal: &Refusal) -> impl Iterator<Item = (&'static str, String)> {
         Refusal::InsufficientCapacity(areas) => ("short_areas", areas.len().to_string()),
     };
     let second = match refusal {
+        Refusal::RoleRequired { method, .. } => Some(("method", method.clone())),
         Refusal::HoldConfirmed { order_id, .. } => Some(("order_id", order_id.to_string())),
         Refusal::EventNotOnSale { state, .. } => Some(("state", state.as_str().to_owned())),
         Refusal::OrderState { state, .. } => Some(("state", state.as_str().to_owned())),
@@ -151,7 +166,11 @@ fn metadata(refusal: &Refusal) -> impl Iterator<Item = (&'static str, String)> {
         Refusal::ChannelRequired { areas, .. } => Some(("reserved_areas", areas.len().to_string())),
         _ => None,
     };
-    [first].into_iter().chain(second)
+    let third = match refusal {
+        Refusal::RoleRequired { bound_to: Some(only), .. } => Some(("holder_id", only.to_string())),
+        _ => None,
+    };
+    [first].into_iter().chain(second).chain(third)
 }
 
 /// Everything that stands against the request, one by one.
@@ -227,6 +246,17 @@ pub fn draining() -> Status {
     retryable(Code::Unavailable, ErrorReason::ServerDraining, text, None)
 }
 
+/// For who brings a token while there are no keys to verify it with.
+pub fn keys_away() -> Status {
+    let text = "tokens cannot be verified yet: their keys are out of reach";
+    retryable(Code::Unavailable, ErrorReason::StoreUnavailable, text, None)
+}
+
+/// For a stream whose caller was known until now.
+pub fn no_longer_known() -> Status {
+    Refusal::Unauthenticated.into()
+}
+
 /// For a fault of ours beside the flows, such as a panic.
 pub fn fault() -> Status {
     plain(Code::Internal, ErrorReason::Internal, FAULT)
@@ -292,12 +322,24 @@ fn retryable(code: Code, reason: ErrorReason, text: &str, store: Option<&'static
     let metadata = store.map(|store| ("store".to_owned(), store.to_owned()));
     let metadata: HashMap<_, _> = metadata.into_iter().collect();
     let mut details = ErrorDetails::with_error_info(name(reason), DOMAIN, metadata);
-    details.set_retry_info(Some(RETRY_DELAY));
-    Status::with_error_details(code, text, details)
+    let wait = apart();
+    details.set_retry_info(Some(wait));
+    Status::with_error_details_and_metadata(code, text, details, pushback(wait))
 }
 
+/// The same for clients that retry by a service config.
+fn pushback(wait: Duration) -> MetadataMap {
+    let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
+    let mut metadata = MetadataMap::new();
+    metadata.insert(PUSHBACK, MetadataValue::from(wait_ms));
+    metadata
+}
+
+/// A reason as callers read it; the call's line in the log tells it, too.
 fn name(reason: ErrorReason) -> &'static str {
-    reason.as_str_name().trim_start_matches("ERROR_REASON_")
+    let name = reason.as_str_name().trim_start_matches("ERROR_REASON_");
+    telemetry::reason(name);
+    name
 }
 
 /// What [`Refusal::TooManyEntries`] is a limit of.
@@ -336,14 +378,11 @@ fn list<T: ToString>(ids: &[T]) -> String {
     within_bounds(&ids, |id| id.len() + 1).join(",")
 }
 
-/// An error and all that it came from.
+/// An error and what is below it. Only the first line of each: Postgres quotes the row that
+/// it refuses in the next, and a row has a buyer's name.
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
+    let of_each = std::iter::successors(Some(error), |error| error.source());
+    let lines =
+        of_each.map(|error| error.to_string().lines().next().unwrap_or_default().to_owned());
+    lines.collect::<Vec<_>>().join(": ")
 }

@@ -2,17 +2,14 @@
 
 use std::sync::Arc;
 
-use futures_util::{
-    StreamExt,
-    stream::{self, AbortHandle, Abortable, Empty},
-};
+use futures_util::stream::{self, Empty};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::{
     decode, encode,
     frames::{self, Body},
-    status,
+    mine::mine,
 };
 use crate::{
     flow::{Error, Flows},
@@ -36,7 +33,7 @@ impl WaitingListService for WaitingLists {
         &self,
         request: Request<proto::JoinWaitingListRequest>,
     ) -> Answer<proto::JoinWaitingListResponse> {
-        let (event_id, entry_id, party, token) = decode::join_waiting_list(request.get_ref())?;
+        let (event_id, entry_id, party, token) = decode::join_waiting_list(&mine(request)?)?;
         let flows = self.flows.clone();
         let join =
             async move { flows.join_waiting_list(&event_id, entry_id, &party, &token).await };
@@ -48,8 +45,8 @@ impl WaitingListService for WaitingLists {
         &self,
         request: Request<proto::GetWaitingListEntryRequest>,
     ) -> Answer<proto::GetWaitingListEntryResponse> {
-        let proto::GetWaitingListEntryRequest { event_id, entry_id, holder_id } = request.get_ref();
-        let request = decode::waiting_list_entry(event_id, entry_id, holder_id)?;
+        let proto::GetWaitingListEntryRequest { event_id, entry_id, holder_id } = mine(request)?;
+        let request = decode::waiting_list_entry(&event_id, &entry_id, &holder_id)?;
         let found = self.flows.get_waiting_list_entry(&request).await;
         let entry = Some(encode::waiting_list_entry(found.map_err(Error::of_a_read)?));
         Ok(Response::new(proto::GetWaitingListEntryResponse { entry }))
@@ -59,9 +56,8 @@ impl WaitingListService for WaitingLists {
         &self,
         request: Request<proto::StreamWaitingListEntryRequest>,
     ) -> Answer<Self::StreamWaitingListEntryStream> {
-        let proto::StreamWaitingListEntryRequest { event_id, entry_id, holder_id } =
-            request.get_ref();
-        let request = decode::waiting_list_entry(event_id, entry_id, holder_id)?;
+        let proto::StreamWaitingListEntryRequest { event_id, entry_id, holder_id } = mine(request)?;
+        let request = decode::waiting_list_entry(&event_id, &entry_id, &holder_id)?;
         let opened = self.flows.stream_waiting_list_entry(&request).await;
         let reader = opened.map_err(Error::of_a_read)?;
         // The transport asks for a message only when its client has room for one.
@@ -70,24 +66,15 @@ impl WaitingListService for WaitingLists {
             let message = frames::framed(&proto::StreamWaitingListEntryResponse { entry });
             Some((Ok(message), reader))
         });
-        let (drain, drained) = AbortHandle::new_pair();
-        // Where the entry has ended, so does the stream; else the server drains.
-        let (messages, sign) = (Abortable::new(messages, drained), drain.clone());
-        let draining = stream::once(async move { sign.is_aborted() })
-            .filter_map(async |drained| drained.then(|| Err(status::draining())));
-        let body = Body::drained_by(messages.chain(draining), drain.clone());
-        if self.drain.is_cancelled() {
-            drain.abort();
-        }
-        Ok(body.into_response(stream::empty()))
+        Ok(Body::until(&self.drain, messages).into_response(stream::empty()))
     }
 
     async fn leave_waiting_list(
         &self,
         request: Request<proto::LeaveWaitingListRequest>,
     ) -> Answer<proto::LeaveWaitingListResponse> {
-        let proto::LeaveWaitingListRequest { event_id, entry_id, holder_id } = request.get_ref();
-        let request = decode::waiting_list_entry(event_id, entry_id, holder_id)?;
+        let proto::LeaveWaitingListRequest { event_id, entry_id, holder_id } = mine(request)?;
+        let request = decode::waiting_list_entry(&event_id, &entry_id, &holder_id)?;
         let flows = self.flows.clone();
         let leave = async move { flows.leave_waiting_list(&request).await };
         let entry = Some(encode::waiting_list_entry(self.flows.carry_through(leave).await?));

@@ -51,7 +51,7 @@ pub enum ChangeReply {
     Missing,
     /// The hold's state forbids it.
     Standing(HoldRecord),
-    /// A Release has named all that it has: it is to be ended so.
+    /// A Release of all that it has was asked for: it is to be ended so.
     Released,
     /// An order was made of it, or is being made.
     Ordered(OrderId),

@@ -1,7 +1,7 @@
 //! The control path: probes and upkeep.
 
 use super::{Error, Holds, Incarnation, keys};
-use crate::domain::{Epoch, EventId, HoldRecord, HoldState, Position};
+use crate::domain::{Epoch, EventId, HoldId, HoldRecord, HoldState, Position};
 use crate::limits::ENDED_HOLD_KEPT;
 use crate::redis::cmd;
 
@@ -40,6 +40,35 @@ impl Holds {
         let ((seconds, micros), _): ((i64, i64), _) =
             self.links.read(event_id.as_str(), &cmd("TIME")).await?;
         Ok(seconds * 1_000 + micros / 1_000)
+    }
+
+    /// How many holds are open.
+    pub async fn count_open(&self, event_id: &EventId) -> Result<i64, Error> {
+        let mut count = cmd("ZCARD");
+        count.arg(keys::due(event_id));
+        let count: i64 = self.links.query(event_id.as_str(), &count).await?;
+        // Without the entry of no name, which every key has.
+        Ok((count - 1).max(0))
+    }
+
+    /// Open holds in the order in which they are due, each with when: those that are due
+    /// at `from_ms`, of Redis' clock, or later, without the first `skip`.
+    pub async fn due_page(
+        &self,
+        event_id: &EventId,
+        from_ms: i64,
+        skip: usize,
+        count: usize,
+    ) -> Result<Vec<(HoldId, i64)>, Error> {
+        let mut range = cmd("ZRANGEBYSCORE");
+        range.arg(keys::due(event_id)).arg(from_ms).arg("(+inf").arg("WITHSCORES");
+        range.arg("LIMIT").arg(skip).arg(count);
+        let page: Vec<(String, i64)> = self.links.query(event_id.as_str(), &range).await?;
+        let hold = |(id, due_ms): (String, i64)| {
+            let hold_id = uuid::Uuid::try_parse(&id).map_err(Error::corrupt)?;
+            Ok((HoldId(hold_id), due_ms))
+        };
+        page.into_iter().map(hold).collect()
     }
 
     /// The life of Redis that the event's calls go to from now on.

@@ -24,12 +24,20 @@ struct Request {
 pub struct DueHolds {
     pub hold_ids: Vec<HoldId>,
     next_in_ms: i64,
+    late_ms: u64,
+    /// How many holds have not ended, these among them.
+    pub open: u64,
 }
 
 impl DueHolds {
     /// Whether there may be more than were listed.
     pub fn is_full(&self) -> bool {
         self.hold_ids.len() >= EXPIRY_BATCH
+    }
+
+    /// How long ago the first of them was due.
+    pub fn late(&self) -> Duration {
+        Duration::from_millis(self.late_ms)
     }
 
     /// When the next hold after these is due; `None` where there is no other.

@@ -14,6 +14,7 @@ use crate::domain::{
 };
 use crate::limits::{MAX_EXPIRED_SCANNED_PER_HOLD, MAX_HOLDS_WAITING, REDIS_RESPONSE_TIMEOUT};
 use crate::redis::Links;
+use crate::telemetry::{self, Trace};
 
 static HOLD: Verb = taking_verb!("hold");
 
@@ -89,7 +90,7 @@ pub enum HoldReply {
 
 /// Holds of one event that are asked for at the same time go in one call.
 pub(super) type HoldBatcher =
-    Batcher<(EventId, Epoch), HoldArgs, Result<Reply<HoldReply>, Arc<Error>>>;
+    Batcher<(EventId, Epoch), (HoldArgs, Trace), Result<Reply<HoldReply>, Arc<Error>>>;
 
 pub(super) fn batcher(most: u16, links: &Arc<Links>) -> Arc<HoldBatcher> {
     let links = links.clone();
@@ -112,7 +113,11 @@ pub(super) fn batcher(most: u16, links: &Arc<Links>) -> Arc<HoldBatcher> {
     };
     Batcher::behind(gate, bounds, move |(event_id, epoch), holds| {
         let links = links.clone();
-        async move { hold_all(&links, &event_id, epoch, holds).await }
+        async move {
+            let (holds, traces): (Vec<_>, Vec<_>) = holds.into_iter().unzip();
+            let all = hold_all(&links, &event_id, epoch, holds);
+            telemetry::together("hold", traces.into_iter(), all).await
+        }
     })
 }
 
@@ -161,7 +166,9 @@ impl Holds {
         epoch: Epoch,
         args: HoldArgs,
     ) -> Result<Reply<HoldReply>, Arc<Error>> {
-        let asked = self.hold_batcher.ask((event_id.clone(), epoch), args).await;
+        let span = telemetry::wait("hold");
+        let asked = (args, span.trace());
+        let asked = self.hold_batcher.ask((event_id.clone(), epoch), asked).await;
         asked.map_err(|unanswered| Arc::new(Error::from(unanswered)))?
     }
 

@@ -53,6 +53,11 @@ pub fn lapses(event_id: &EventId) -> String {
     key(event_id, "lapses")
 }
 
+/// When each hold is due.
+pub fn due(event_id: &EventId) -> String {
+    key(event_id, "due")
+}
+
 /// The event's position and rules.
 pub fn meta(event_id: &EventId) -> String {
     key(event_id, "meta")

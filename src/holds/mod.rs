@@ -15,6 +15,7 @@ mod due_holds;
 mod extend_hold;
 mod finish;
 mod first_pick;
+mod force_extend;
 mod get_hold;
 mod hold;
 pub(crate) mod keys;
@@ -22,6 +23,7 @@ mod load;
 mod log;
 mod order_hold;
 mod picture;
+mod reassign_hold;
 mod release;
 mod return_places;
 mod script;
@@ -37,10 +39,12 @@ pub use configure::{Configuration, ConfigureReply, Rules};
 pub use confirm::ConfirmReply;
 pub use due_holds::DueHolds;
 pub use extend_hold::ExtendReply;
+pub use force_extend::ForceExtendReply;
 pub use hold::{HoldArgs, HoldReply};
 pub use load::{LoadArgs, LoadReply};
 pub use log::{LogEntry, LogTail};
 pub use order_hold::{OrderHoldArgs, OrderHoldReply};
+pub use reassign_hold::ReassignReply;
 pub use release::ReleaseReply;
 pub use return_places::{ReturnArgs, ReturnReply};
 pub use script::Reply;
@@ -55,6 +59,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::limits::MAX_HOLDS_PER_CALL;
 use crate::redis::Links;
 pub use crate::redis::{Error, Incarnation};
+use crate::telemetry;
 use hold::HoldBatcher;
 
 /// Who holds what, in Redis.
@@ -81,6 +86,12 @@ impl Holds {
     /// As there.
     pub fn with_calls_of(most: u16, url: &SecretString) -> Result<Self, Error> {
         Ok(Self::on(Arc::new(Links::new(url.expose_secret())?), most))
+    }
+
+    /// Tells the metrics how this server's ways to Redis are used.
+    pub fn measure(&self) {
+        telemetry::pool("redis", self.links.pools());
+        telemetry::batch_waiting("hold", self.hold_batcher.waiting());
     }
 
     /// On connections that other rooms use as well; `most` as there.

@@ -25,7 +25,7 @@ struct Request<'a> {
 pub enum ReleaseReply {
     /// What was named is back on sale; this is what is left.
     Reduced(HoldRecord),
-    /// Nothing would be left; where items were named, it cannot be changed any more.
+    /// Nothing would be left: it cannot be changed any more, nor become another's.
     Whole(HoldRecord),
     Missing,
     /// The hold's state forbids it.

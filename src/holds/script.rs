@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::{Error, Holds, Incarnation, keys};
 use crate::domain::{Epoch, EventId};
 use crate::redis::{Links, Script, Sent};
+use crate::telemetry;
 
 /// The answer of a script that is fenced by the epoch.
 #[derive(Debug, Deserialize)]
@@ -41,18 +42,21 @@ impl<T> Reply<T> {
 }
 
 /// A script of `lua/`, compiled in.
-pub(super) struct Verb(LazyLock<Script>);
+pub(super) struct Verb {
+    name: &'static str,
+    script: LazyLock<Script>,
+}
 
 impl Verb {
-    pub(super) const fn new(script: fn() -> Script) -> Self {
-        Self(LazyLock::new(script))
+    pub(super) const fn new(name: &'static str, script: fn() -> Script) -> Self {
+        Self { name, script: LazyLock::new(script) }
     }
 }
 
 /// The script `lua/<name>.lua` with the prelude before it.
 macro_rules! verb {
     ($name:literal) => {
-        crate::holds::script::Verb::new(|| {
+        crate::holds::script::Verb::new($name, || {
             crate::holds::script::with_prelude("", include_str!(concat!("lua/", $name, ".lua")))
         })
     };
@@ -62,7 +66,7 @@ pub(super) use verb;
 /// As [`verb`], for a script that takes places: with what these share, too.
 macro_rules! taking_verb {
     ($name:literal) => {
-        crate::holds::script::Verb::new(|| {
+        crate::holds::script::Verb::new($name, || {
             crate::holds::script::with_prelude(
                 include_str!("lua/taking_prelude.lua"),
                 include_str!(concat!("lua/", $name, ".lua")),
@@ -126,14 +130,17 @@ async fn run_sent<T: DeserializeOwned>(
 ) -> Result<Reply<T>, Error> {
     let request = rmp_serde::to_vec_named(args).map_err(Error::corrupt)?;
     let prepare = |incarnation: &Incarnation| {
-        let mut invocation = verb.0.prepare_invoke();
+        let mut invocation = verb.script.prepare_invoke();
         for key in keys::of_event(event_id) {
             invocation.key(key);
         }
         invocation.arg(&request).arg(&incarnation.0);
         invocation
     };
-    let (answer, broken): (Vec<u8>, _) = links.invoke(event_id.as_str(), sent, prepare).await?;
+    let mut span = telemetry::script(verb.name, event_id.as_str());
+    let answered = links.invoke(event_id.as_str(), sent, prepare).await;
+    let (answer, broken): (Vec<u8>, _) = span.of(answered)?;
+    drop(span);
     let reply = rmp_serde::from_slice(&answer).map_err(Error::corrupt)?;
     match (broken, &reply) {
         // An attempt before may have been carried out, in the life of Redis

@@ -5,8 +5,9 @@
 
 use axum::{
     Form, Router,
-    extract::{DefaultBodyLimit, Path, Query, State},
-    http::{StatusCode, header},
+    extract::{DefaultBodyLimit, Path, Query, Request, State},
+    http::{HeaderValue, StatusCode, header},
+    middleware::{self, Next},
     response::{Html, IntoResponse, Redirect, Response},
     routing::get,
 };
@@ -16,6 +17,7 @@ use crate::{
     domain::{Order, OrderState},
     limits::MAX_CALLBACK_BYTES,
     payments::{Answer, CALLBACK_PATH, Provider, RETURN_PATH, Reply},
+    telemetry,
 };
 
 type Parameters = Vec<(String, String)>;
@@ -25,6 +27,19 @@ pub(super) fn routes() -> Router<Side> {
         .route(CALLBACK_PATH, get(called_by_query).post(called_by_form))
         .route(RETURN_PATH, get(came_back))
         .layer(DefaultBodyLimit::max(MAX_CALLBACK_BYTES))
+        .layer(middleware::from_fn(traced))
+}
+
+/// By the route: the rest of the address is the provider's, and may name a buyer.
+async fn traced(request: Request, next: Next) -> Response {
+    let traceparent = request.headers().get("traceparent").cloned();
+    let traceparent = traceparent.as_ref().map(HeaderValue::as_bytes);
+    telemetry::request("/payments/", traceparent, |mut span| async move {
+        let answer = next.run(request).await;
+        span.set("http.response.status_code", i64::from(answer.status().as_u16()));
+        answer
+    })
+    .await
 }
 
 async fn called_by_query(

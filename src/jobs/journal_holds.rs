@@ -11,7 +11,9 @@ pub(super) const JOB: Job = Job {
     period: Duration::from_secs(1),
     run: |flows| {
         Box::pin(async move {
-            telemetry::journaled(flows.journal_all_holds().await?);
+            let journaled = flows.journal_all_holds().await;
+            telemetry::journal_run(journaled.as_ref().ok().map(|(_, oldest)| *oldest));
+            telemetry::journaled(journaled?.0);
             Ok(())
         })
     },

@@ -11,6 +11,7 @@ mod expire_holds;
 mod give_back;
 mod journal_holds;
 mod let_in;
+mod measure_backlog;
 mod measure_deliveries;
 mod measure_waiting_lists;
 mod offer_seats;
@@ -41,7 +42,7 @@ struct Job {
     run: fn(Arc<Flows>) -> BoxFuture<'static, Result<(), Error>>,
 }
 
-const TABLE: [Job; 16] = [
+const TABLE: [Job; 17] = [
     expire_holds::JOB,
     journal_holds::JOB,
     repeat_outbox::JOB,
@@ -52,6 +53,7 @@ const TABLE: [Job; 16] = [
     publish_order_events::JOB,
     deliver::JOB,
     let_in::JOB,
+    measure_backlog::JOB,
     measure_deliveries::JOB,
     preload::JOB,
     offer_seats::JOB,

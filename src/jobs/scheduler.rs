@@ -143,7 +143,8 @@ impl Runner {
             return;
         }
         let (name, begun) = (self.job.name, Instant::now());
-        let result = match timeout(JOB_RUN_TIMEOUT, (self.job.run)(self.flows.clone())).await {
+        let run = timeout(JOB_RUN_TIMEOUT, (self.job.run)(self.flows.clone()));
+        let result = match telemetry::in_job(name, run).await {
             Ok(Ok(())) => "ok",
             Ok(Err(error)) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);

@@ -41,3 +41,17 @@ pub(super) fn to_i64(value: u64) -> i64 {
 pub(super) fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
+
+/// What becomes of a row of `holds` that stands where a hold is written: it is moved on in
+/// its log's order. A row of other content stays as it is.
+macro_rules! move_hold_on {
+    () => {
+        "ON CONFLICT (event_id, hold_id) DO UPDATE SET holder_id = excluded.holder_id,
+            expire_time = excluded.expire_time, seat_indexes = excluded.seat_indexes,
+            area_indexes = excluded.area_indexes, area_quantities = excluded.area_quantities,
+            area_at_first = excluded.area_at_first, epoch = excluded.epoch, seq = excluded.seq
+        WHERE holds.fingerprint = excluded.fingerprint
+            AND (holds.epoch, holds.seq) < (excluded.epoch, excluded.seq)"
+    };
+}
+pub(super) use move_hold_on;

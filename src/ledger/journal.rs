@@ -18,6 +18,7 @@ use crate::domain::{
     Refusal, SeatIndex,
 };
 use crate::limits::{MAX_HOLDS_PER_STATEMENT, MAX_HOLDS_WAITING, POSTGRES_STATEMENT_TIMEOUT};
+use crate::telemetry::{self, Trace};
 
 /// A hold from the journal.
 #[derive(Debug, Clone)]
@@ -40,6 +41,8 @@ pub struct JournalBatch {
     pub expired: Vec<HoldId>,
     /// Holds that were undone, and not made again since.
     pub undone: Vec<(Position, HoldId)>,
+    /// How many holds are new.
+    pub made: usize,
 }
 
 /// The columns that [`hold_from_row`] reads.
@@ -58,7 +61,8 @@ pub(super) use hold_columns;
 /// of a hold that has ended, stays as it is.
 macro_rules! write_holds {
     () => {
-        "INSERT INTO holds (hold_id, event_id, holder_id, fingerprint, create_time,
+        concat!(
+            "INSERT INTO holds (hold_id, event_id, holder_id, fingerprint, create_time,
             expire_time, seat_indexes, area_indexes, area_quantities, area_at_first,
             epoch, seq)
         SELECT id, $1, holder, print, to_timestamp(made / 1e3), to_timestamp(ends / 1e3),
@@ -68,15 +72,13 @@ macro_rules! write_holds {
             AS t (id, holder, print, made, ends, seats, areas, quantities, at_first,
                 at_epoch, at_seq)
         ORDER BY id
-        ON CONFLICT (event_id, hold_id) DO UPDATE SET expire_time = excluded.expire_time,
-            seat_indexes = excluded.seat_indexes, area_indexes = excluded.area_indexes,
-            area_quantities = excluded.area_quantities, area_at_first = excluded.area_at_first,
-            epoch = excluded.epoch, seq = excluded.seq
-        WHERE holds.fingerprint = excluded.fingerprint
-            AND (holds.epoch, holds.seq) < (excluded.epoch, excluded.seq)
+        ",
+            move_hold_on!(),
+            "
             AND (holds.create_time = excluded.create_time OR NOT EXISTS (
                 SELECT FROM hold_outcomes o
                 WHERE o.event_id = holds.event_id AND o.hold_id = holds.hold_id))"
+        )
     };
 }
 
@@ -138,7 +140,7 @@ pub enum Journaled {
 /// Holds of one event that are to be journaled at the same time go in one
 /// statement.
 pub(super) type JournalBatcher =
-    Batcher<(EventId, Epoch), (HoldId, HoldRecord), Result<Journaled, Arc<Error>>>;
+    Batcher<(EventId, Epoch), (HoldId, HoldRecord, Trace), Result<Journaled, Arc<Error>>>;
 
 pub(super) fn batcher(pool: &Pool) -> Arc<JournalBatcher> {
     let pool = pool.clone();
@@ -151,8 +153,12 @@ pub(super) fn batcher(pool: &Pool) -> Arc<JournalBatcher> {
     Batcher::new(bounds, move |(event_id, epoch), holds| {
         let pool = pool.clone();
         async move {
-            let ids: Vec<_> = holds.iter().map(|(hold_id, _): &(HoldId, _)| *hold_id).collect();
-            match journal_holds(&pool, &event_id, epoch, holds).await.map_err(Arc::new) {
+            let ids: Vec<_> = holds.iter().map(|(id, ..): &(HoldId, _, _)| *id).collect();
+            let traces: Vec<Trace> = holds.iter().map(|(.., trace)| *trace).collect();
+            let holds = holds.into_iter().map(|(id, record, _)| (id, record)).collect();
+            let work = journal_holds(&pool, &event_id, epoch, holds);
+            let work = telemetry::together("journal", traces.into_iter(), work);
+            match work.await.map_err(Arc::new) {
                 Ok(Some(used)) => {
                     let is_used = |id: &HoldId| used.contains(&id.0);
                     let journaled =
@@ -291,7 +297,12 @@ impl Ledger {
         params.extend([&to as &(dyn ToSql + Sync), &from_epoch, &from_seq, &expired]);
         params.extend([&undone as &(dyn ToSql + Sync), &undone_at]);
         let rows = self.query(WRITE_JOURNAL, &params).await?;
-        Ok(rows[0].get::<_, i64>(0) == 1)
+        let is_written = rows[0].get::<_, i64>(0) == 1;
+        if is_written {
+            telemetry::holds_made(batch.made);
+            telemetry::holds_ended("expired", expired.len());
+        }
+        Ok(is_written)
     }
 
     /// Journals a hold as it is, and waits until that is durable.
@@ -303,7 +314,9 @@ impl Ledger {
         record: &HoldRecord,
     ) -> Result<Journaled, Arc<Error>> {
         let key = (event_id.clone(), epoch);
-        let asked = self.journal_batcher.ask(key, (hold_id, record.clone())).await;
+        let span = telemetry::wait("journal");
+        let asked = (hold_id, record.clone(), span.trace());
+        let asked = self.journal_batcher.ask(key, asked).await;
         asked.map_err(|unanswered| Arc::new(Error::from(unanswered)))?
     }
 

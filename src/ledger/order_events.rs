@@ -15,6 +15,7 @@ use super::{
 use crate::{
     domain::{EventId, HoldId, OrderEvent, OrderEventKind, OrderId, Seating, TicketId, Wanted},
     limits::{ORDER_EVENTS_READ, PUBLISH_BATCH},
+    telemetry,
 };
 
 /// What one transaction has numbered.
@@ -62,25 +63,34 @@ impl Ledger {
                     AND (w.event_id IS NULL OR w.event_id = n.event_id)
                 RETURNING 1
             )
-            SELECT (SELECT count(*) FROM numbered), (SELECT count(*) FROM made)";
+            SELECT (SELECT count(*) FROM numbered), (SELECT count(*) FROM made),
+                ARRAY(SELECT kind FROM numbered GROUP BY kind ORDER BY kind),
+                ARRAY(SELECT count(*) FROM numbered GROUP BY kind ORDER BY kind)";
         let kinds: Vec<&str> = by_mail.iter().map(|kind| kind.as_str()).collect();
         let kinds = &kinds;
-        self.run_tx(|tx| {
-            Box::pin(async move {
-                // A statement of its own: the next one sees what was numbered by whoever
-                // had the lock, which one statement that waits would not.
-                lock_numbering_in_tx(tx).await?;
-                plan_anew_in_tx(tx).await?;
-                let rows = tx.query(SQL, &[kinds, &PUBLISH_BATCH]).await?;
-                let (events, deliveries): (i64, i64) = (rows[0].get(0), rows[0].get(1));
-                Ok(Published {
-                    events: usize::try_from(events).unwrap_or_default(),
-                    deliveries: usize::try_from(deliveries).unwrap_or_default(),
-                    is_full: events == PUBLISH_BATCH,
+        let (published, kinds, counts) = self
+            .run_tx(|tx| {
+                Box::pin(async move {
+                    // A statement of its own: the next one sees what was numbered by whoever
+                    // had the lock, which one statement that waits would not.
+                    lock_numbering_in_tx(tx).await?;
+                    plan_anew_in_tx(tx).await?;
+                    let rows = tx.query(SQL, &[kinds, &PUBLISH_BATCH]).await?;
+                    let (events, deliveries): (i64, i64) = (rows[0].get(0), rows[0].get(1));
+                    let published = Published {
+                        events: usize::try_from(events).unwrap_or_default(),
+                        deliveries: usize::try_from(deliveries).unwrap_or_default(),
+                        is_full: events == PUBLISH_BATCH,
+                    };
+                    let (kinds, counts): (Vec<String>, Vec<i64>) = (rows[0].get(2), rows[0].get(3));
+                    Ok((published, kinds, counts))
                 })
             })
-        })
-        .await
+            .await?;
+        for (kind, count) in kinds.into_iter().zip(counts) {
+            telemetry::order_events(kind, count);
+        }
+        Ok(published)
     }
 
     /// The last number that was given; 0 where none was.

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::domain::{Ended, Epoch, EventId, HoldId, OrderId, Outcome, Position, SeatIndex, Unsold};
 use crate::limits::OUTBOX_LEASE;
+use crate::telemetry;
 
 /// How holds ended that were to be settled.
 #[derive(Debug, Clone)]
@@ -60,6 +61,7 @@ impl Ledger {
             return Ok(None);
         }
         let inserted: Vec<Uuid> = rows[0].get(1);
+        telemetry::holds_ended(name, inserted.len());
         let end_now = |&id| Ended {
             hold_id: HoldId(id),
             outcome: unsold.into(),
@@ -102,7 +104,9 @@ impl Ledger {
         let (now_in, stood_in, seq) = (to_i64(epoch.0), to_i64(at.epoch.0), to_i64(at.seq));
         let name = name(unsold);
         let params: Params<'_> = &[&event_id.as_str(), &now_in, &hold_id.0, &stood_in, &seq, &name];
-        Ok(!self.query(SQL, params).await?.is_empty())
+        let ended = self.query(SQL, params).await?.len();
+        telemetry::holds_ended(name, ended);
+        Ok(ended > 0)
     }
 
     /// How a hold ended, if it has.

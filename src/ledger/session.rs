@@ -15,6 +15,7 @@ use crate::limits::{
     POSTGRES_IDLE_IN_TRANSACTION_TIMEOUT, POSTGRES_LOCK_TIMEOUT, POSTGRES_STATEMENT_TIMEOUT,
     POSTGRES_WAIT_TIMEOUT, STATEMENTS_AT_ONCE,
 };
+use crate::telemetry;
 
 /// How to reach Postgres.
 #[derive(Debug, Clone)]
@@ -162,13 +163,14 @@ impl Ledger {
             SELECT pg_advisory_lock(hashtextextended('rebuild ' || $1, 0))";
         // From here on the session ends with whoever waits: it must not go back
         // to the pool, where it could be given the lock later.
+        let mut span = telemetry::statement(SQL);
         let lock = RebuildLock { session: Some(session(&self.pool).await?) };
         let session = lock.session.as_ref().expect("taken by nobody but its drop");
         let locked = async {
             let statement = session.prepare_cached(SQL).await?;
             session.query(&statement, &[&event_id.as_str()]).await
         };
-        match timeout(ANSWER_TIMEOUT, locked).await {
+        match span.of(timeout(ANSWER_TIMEOUT, locked).await) {
             Ok(Ok(_)) => Ok(lock),
             Ok(Err(error)) => Err(error.into()),
             Err(elapsed) => Err(Error::Unknown(elapsed.into())),
@@ -204,14 +206,15 @@ pub(super) async fn one_query(
 ) -> Result<Vec<Row>, Error> {
     #[cfg(feature = "mutants")]
     let sql = &*crate::mutants::patched(sql);
-    let client = session(pool).await?;
+    let mut span = telemetry::statement(sql);
+    let client = span.of(session(pool).await)?;
     let answer = Box::pin(async {
         let statement = client.prepare_cached(sql).await?;
         client.query(&statement, params).await
     });
     let result = timeout(ANSWER_TIMEOUT, answer).await;
     let result = result.map_err(|elapsed| Error::Unknown(elapsed.into()));
-    give_back(client, result.and_then(|rows| Ok(rows?)))
+    span.of(give_back(client, result.and_then(|rows| Ok(rows?))))
 }
 
 /// Puts a session back, unless it still may be at work, or its server cannot be
@@ -245,8 +248,9 @@ impl Tx<'_> {
     pub(super) async fn query(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, Error> {
         #[cfg(feature = "mutants")]
         let sql = &*crate::mutants::patched(sql);
-        let statement = self.0.prepare_cached(sql).await?;
-        Ok(self.0.query(&statement, params).await?)
+        let mut span = telemetry::statement(sql);
+        let statement = span.of(self.0.prepare_cached(sql).await)?;
+        Ok(span.of(self.0.query(&statement, params).await)?)
     }
 
     /// One of its statements, which answers one row at most.

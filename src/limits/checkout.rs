@@ -30,6 +30,9 @@ pub const PAYMENT_ASKED_FOR: Duration = Duration::from_secs(24 * 3_600);
 pub const PROVIDER_CALLS_AT_ONCE: usize = 16;
 /// How long whoever learned of a payment has it to settle it.
 pub const SETTLE_LEASE: Duration = Duration::from_secs(15);
+/// How long a payment may be on its way to its order before it counts as not settled:
+/// whoever had it has failed, and so did the next.
+pub const PAYMENT_SETTLES_WITHIN: Duration = Duration::from_secs(30);
 /// Payments that one claim takes to settle.
 pub const PAYMENTS_SETTLED_AT_ONCE: i64 = 20;
 /// Payments that nobody told of, which one run asks providers for.
@@ -48,3 +51,5 @@ pub const REFUNDS_AT_ONCE: i64 = 16;
 pub const REFUND_FIRST_WAIT: Duration = Duration::from_secs(5);
 /// The longest such wait.
 pub const REFUND_LONGEST_WAIT: Duration = Duration::from_secs(3_600);
+
+const _: () = assert!(PAYMENT_SETTLES_WITHIN.as_secs() >= 2 * SETTLE_LEASE.as_secs());

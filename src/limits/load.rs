@@ -43,3 +43,5 @@ pub const LOAD_MAX_STEPS: usize = 240;
 pub const LOAD_CLOCK_SKEW: Duration = Duration::from_secs(2);
 /// Violations that are printed; the rest is counted.
 pub const LOAD_MAX_VIOLATIONS_TOLD: usize = 100;
+/// How long a load generator waits before it asks for a server's health again.
+pub const LOAD_HEALTH_PAUSE: Duration = Duration::from_millis(200);

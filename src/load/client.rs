@@ -1,17 +1,16 @@
 //! Connections to the servers, and what an answer comes to.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use anyhow::{Context as _, ensure};
-use tonic::{
-    Code, Response, Status,
-    transport::{Channel, Endpoint},
-};
+use anyhow::ensure;
+use tonic::{Code, Response, Status};
 use tonic_types::StatusExt as _;
 
+use super::retry::{Connections, Link, Retry};
 use crate::{
+    client,
     config::LoadCommon,
-    limits::{LOAD_CALL_TIMEOUT, LOAD_MAX_ANSWER_BYTES, MAX_STREAMS_PER_CONNECTION},
+    limits::{DEFAULT_MAX_STREAMS_PER_CONNECTION, LOAD_CALL_TIMEOUT, LOAD_MAX_ANSWER_BYTES},
     proto::{
         catalog_service_client::CatalogServiceClient, queue_service_client::QueueServiceClient,
         reservation_service_client::ReservationServiceClient,
@@ -19,12 +18,13 @@ use crate::{
 };
 
 /// A client of one connection; a copy shares the connection.
-pub type Reservations = ReservationServiceClient<Channel>;
+pub type Reservations = ReservationServiceClient<Connections>;
 
 /// Connections, spread over the servers.
 #[derive(Debug)]
 pub struct Clients {
-    channels: Vec<Channel>,
+    links: Arc<[Arc<Link>]>,
+    retry: Option<Arc<Retry>>,
 }
 
 impl Clients {
@@ -36,34 +36,42 @@ impl Clients {
         let count = usize::try_from(common.connections)?;
         let servers = &common.servers;
         ensure!(count >= servers.len(), "each server needs a connection: --connections");
-        let mut channels = Vec::with_capacity(count);
+        let retry = common.retry.as_deref().map(Retry::read).transpose()?.map(Arc::new);
+        let mut links = Vec::with_capacity(count);
         for server in servers.iter().cycle().take(count) {
-            let endpoint = Endpoint::from_shared(server.clone())
-                .ok()
-                .filter(|endpoint| endpoint.uri().scheme_str() == Some("http"))
-                .with_context(|| format!("{server} is no URL like http://127.0.0.1:50051"))?;
-            let endpoint = endpoint.timeout(LOAD_CALL_TIMEOUT).tcp_nodelay(true);
-            let channel = endpoint.connect().await.map_err(|error| {
-                let error = anyhow::Error::from(error);
-                anyhow::anyhow!("no server answers at {server}: {}", error.root_cause())
+            let connect = client::connect(server, &common.client, |endpoint| {
+                endpoint.timeout(LOAD_CALL_TIMEOUT).tcp_nodelay(true)
             });
-            channels.push(channel?);
+            links.push(Link::new(connect.await?));
         }
-        Ok(Self { channels })
+        if retry.is_some() {
+            links.iter().for_each(Link::follow_health);
+        }
+        Ok(Self { links: links.into(), retry })
     }
 
     /// The connection of one of many workers.
     pub fn of(&self, worker: usize) -> Reservations {
-        ReservationServiceClient::new(self.channels[worker % self.channels.len()].clone())
+        ReservationServiceClient::new(self.connections(worker))
             .max_decoding_message_size(LOAD_MAX_ANSWER_BYTES)
     }
 
-    pub fn queues(&self, worker: usize) -> QueueServiceClient<Channel> {
-        QueueServiceClient::new(self.channels[worker % self.channels.len()].clone())
+    fn connections(&self, worker: usize) -> Connections {
+        let (links, first) = (self.links.clone(), worker % self.links.len());
+        Connections { links, first, retry: self.retry.clone() }
     }
 
-    pub fn catalog(&self, worker: usize) -> CatalogServiceClient<Channel> {
-        CatalogServiceClient::new(self.channels[worker % self.channels.len()].clone())
+    /// How many calls were made again; `None` where none would be.
+    pub fn called_again(&self) -> Option<u64> {
+        self.retry.as_ref().map(|retry| retry.count())
+    }
+
+    pub fn queues(&self, worker: usize) -> QueueServiceClient<Connections> {
+        QueueServiceClient::new(self.connections(worker))
+    }
+
+    pub fn catalog(&self, worker: usize) -> CatalogServiceClient<Connections> {
+        CatalogServiceClient::new(self.connections(worker))
             .max_decoding_message_size(LOAD_MAX_ANSWER_BYTES)
     }
 }
@@ -74,11 +82,11 @@ impl Clients {
 /// # Errors
 /// Where they do not: the others would wait in this program.
 pub fn fit(what: &str, count: u32, common: &LoadCommon) -> anyhow::Result<()> {
-    let needed = count.div_ceil(MAX_STREAMS_PER_CONNECTION);
+    let needed = count.div_ceil(DEFAULT_MAX_STREAMS_PER_CONNECTION);
     ensure!(
         common.connections >= needed,
         "{what}: {count} need at least {needed} --connections: one carries \
-         {MAX_STREAMS_PER_CONNECTION}"
+         {DEFAULT_MAX_STREAMS_PER_CONNECTION}"
     );
     Ok(())
 }

@@ -17,6 +17,7 @@ mod plot;
 mod progress;
 mod queue;
 mod report;
+mod retry;
 mod sale;
 mod series;
 mod stream;
@@ -160,7 +161,10 @@ async fn load(options: &LoadOptions) -> anyhow::Result<usize> {
     {
         eprintln!("holdfast: not all could be cleaned up: {error:#}");
     }
-    let played = played?;
+    let mut played = played?;
+    if let Some(again) = run.clients.called_again() {
+        played.tell("called_again", again);
+    }
     if let Some(path) = &common.plot {
         let meter = if run.plots_delays { &run.delays } else { &run.meter };
         plot::draw(path, played.scenario, &series, &meter.tally().took)?;

@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use crate::{
     domain::{Letter, Undelivered},
     limits::{MAIL_TIMEOUT, MAILS_AT_ONCE},
+    telemetry,
 };
 use templates::Templates;
 
@@ -78,6 +79,7 @@ impl Mailer {
     /// Whether it is worth another try, and why.
     pub async fn send(&self, letter: &Letter) -> Result<(), Undelivered> {
         let message = compose::message(letter, &self.from, self.utc_offset, &self.templates)?;
+        let _span = telemetry::outward("mail");
         match timeout(MAIL_TIMEOUT, self.transport.send(message)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(undelivered(&error)),

@@ -18,6 +18,7 @@ use super::{
     routes::Routes,
 };
 use crate::limits::{REDIS_MOVE_PATIENCE, REDIS_MOVE_PAUSE, REDIS_RESPONSE_TIMEOUT};
+use crate::telemetry::PoolState;
 
 /// The way of every call.
 pub struct Links {
@@ -192,6 +193,16 @@ impl Links {
                 (false, Failure::After(error)) => return Err(so_far.end(error.into())),
             }
         }
+    }
+
+    /// How the pools of all servers that have events are used.
+    pub(crate) fn pools(&self) -> PoolState {
+        let states = self.routes.masters().into_iter().map(|node| node.pool_state());
+        states.fold(PoolState::default(), |sum, one| PoolState {
+            used: sum.used + one.used,
+            idle: sum.idle + one.idle,
+            waiting: sum.waiting + one.waiting,
+        })
     }
 
     /// One of the calls that the server which has the key's event is to have before it

@@ -23,6 +23,7 @@ use super::{Error, deployment::Address};
 use crate::limits::{
     HOLD_CALLS_AT_ONCE, REDIS_CONNECT_TIMEOUT, REDIS_LINKS, REDIS_POOL_SIZE, REDIS_RESPONSE_TIMEOUT,
 };
+use crate::telemetry::PoolState;
 
 /// Which life of which Redis server a connection goes to: its `run_id` and
 /// `master_replid`. Another incarnation may have another past: a restart may
@@ -133,6 +134,15 @@ impl Node {
     /// would carry it.
     pub(crate) async fn control(&self) -> Result<Connection, Error> {
         Ok(Box::pin(self.pool.get()).await?)
+    }
+
+    pub(super) fn pool_state(&self) -> PoolState {
+        let status = self.pool.status();
+        PoolState {
+            used: status.size.saturating_sub(status.available),
+            idle: status.available,
+            waiting: status.waiting,
+        }
     }
 
     /// A new connection, whose answers may take so long.

@@ -20,6 +20,7 @@ use time::OffsetDateTime;
 use crate::{
     domain::{Undelivered, Webhook},
     limits::{WEBHOOK_ANSWER_BYTES, WEBHOOK_SECRET_BYTES, WEBHOOK_TIMEOUT},
+    telemetry,
 };
 
 /// No client for calls could be made.
@@ -82,9 +83,15 @@ impl Caller {
             let value = HeaderValue::from_str(&value);
             headers.insert(name, value.map_err(|_| Undelivered::for_good("no header"))?);
         }
+        let mut span = telemetry::outward("webhook");
+        if let Some((name, value)) = span.outgoing() {
+            let value = HeaderValue::from_str(&value);
+            headers.insert(name, value.map_err(|_| Undelivered::for_good("no header"))?);
+        }
         let sent = self.client.post(&webhook.url).headers(headers).body(body).send().await;
-        let answer = sent.map_err(|error| failed(&error))?;
+        let answer = span.of(sent).map_err(|error| failed(&error))?;
         let status = answer.status();
+        span.set("http.response.status_code", i64::from(status.as_u16()));
         drain(answer).await;
         match status {
             status if status.is_success() => Ok(()),

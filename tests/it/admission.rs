@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use holdfast::{
-    config::{Doors, Mail, Payments, Queue},
+    config::{Doors, Queue},
     limits::ADMISSION_LEEWAY,
     proto::{Hold, HoldRequest, OrderState, WaitingRoom},
     queue::Key,
@@ -11,7 +11,7 @@ use holdfast::{
 use tonic::{Code, Status};
 
 use crate::support::{
-    EVENT, Server, Stage, Stores, code_and_reason, eventually, hold_request,
+    EVENT, Server, Stage, Stores, any_doors, code_and_reason, eventually, hold_request,
     line::{Line, change, forged, open, stage},
     small_event,
 };
@@ -62,10 +62,8 @@ async fn only_who_was_let_in_holds() {
 }
 
 async fn server_with_key(stores: &Stores, key: &str) -> Server {
-    let any = "127.0.0.1:0".parse().unwrap();
-    let (payments, mail) = (Payments::default(), Mail::default());
     let queue = Queue { queue_key: Some(key.into()), ..Queue::default() };
-    let doors = Doors { grpc_addr: any, http_addr: any, payments, mail, queue };
+    let doors = Doors { queue, ..any_doors() };
     Server::start_on(&doors, &stores.settings()).await
 }
 

@@ -3,12 +3,14 @@
 
 use futures_util::future::join_all;
 use holdfast::{
-    config::{Doors, Mail, Payments, Queue},
+    config::{Doors, Payments},
     proto::{OrderState, SeatStatus},
 };
 use tokio::net::TcpListener;
 
-use crate::support::{EVENT, Server, Stage, Stores, eventually, floor, hold_request, small_event};
+use crate::support::{
+    EVENT, Server, Stage, Stores, any_doors, eventually, floor, hold_request, small_event,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn places_are_back_once() {
@@ -61,20 +63,13 @@ async fn places_are_back_once() {
 async fn who_has_no_provider_waits_for_none() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let stores = Stores::new().await;
-    let any = "127.0.0.1:0".parse().unwrap();
     let payments = Payments {
         vnpay_tmn_code: Some("HOLDFAST".into()),
         vnpay_hash_secret: Some("a-secret".into()),
         vnpay_api_url: format!("http://{}/api", silent.local_addr().unwrap()),
         ..Payments::default()
     };
-    let doors = Doors {
-        grpc_addr: any,
-        http_addr: any,
-        payments,
-        mail: Mail::default(),
-        queue: Queue::default(),
-    };
+    let doors = Doors { payments, ..any_doors() };
     let server = Server::start_on(&doors, &stores.settings()).await;
     server.create_event(small_event(EVENT)).await.unwrap();
     let mut orders = Vec::new();

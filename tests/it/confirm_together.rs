@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use holdfast::{
-    domain::{self, AreaHolding, AreaIndex, Epoch, HoldRecord, Money, TicketId},
+    domain::{
+        self, AreaHolding, AreaIndex, Epoch, HoldRecord, Money, OrderId, SeatIndex, TicketId,
+    },
     ledger::{Ledger, Sale, SaleTicket, SaleVerdict, Settings},
     proto::{Hold, HoldState, Order, SeatStatus},
 };
@@ -12,13 +14,14 @@ use tonic::{Code, Status};
 
 use crate::support::{EVENT, Stage, code_and_reason, eventually, floor, hold_request};
 
-/// A hold for each of so many seats, each with a unit of the floor.
-async fn holds(stage: &Stage, count: usize) -> Vec<Hold> {
+/// A hold for each of so many seats, each with so many units of the floor: seats alone are
+/// sold by a statement of their own.
+async fn holds(stage: &Stage, count: usize, units: i32) -> Vec<Hold> {
     let mut holds = Vec::new();
     for n in 0..count {
         let seat = format!("{}-{}", char::from(b'A' + (n / 10) as u8), n % 10 + 1);
         let mut request = hold_request("ann", &[&seat]);
-        request.areas = floor(1);
+        request.areas = if units > 0 { floor(units) } else { Vec::new() };
         holds.push(stage.server.hold(request).await.unwrap());
     }
     holds
@@ -60,8 +63,14 @@ async fn orders(stage: &Stage) -> (i64, i64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sales_that_wait_share_a_transaction() {
+    for units in [0, 1] {
+        sales_share_a_transaction(units).await;
+    }
+}
+
+async fn sales_share_a_transaction(units: i32) {
     let stage = Stage::new().await;
-    let holds = holds(&stage, 40).await;
+    let holds = holds(&stage, 40, units).await;
     let sold = confirm_together(&stage, &holds).await;
     for ((n, hold), order) in holds.iter().enumerate().zip(&sold) {
         let order = order.as_ref().unwrap();
@@ -73,13 +82,19 @@ async fn sales_that_wait_share_a_transaction() {
     assert!(transactions < orders, "each in a transaction of its own");
     let house = stage.server.house().await;
     assert_eq!(house.count(SeatStatus::Sold), 40);
-    assert_eq!(house.areas["floor"], 60);
+    assert_eq!(house.areas["floor"], 100 - 40 * units);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn none_fails_with_another() {
+    for units in [0, 1] {
+        the_others_are_sold(units).await;
+    }
+}
+
+async fn the_others_are_sold(units: i32) {
     let stage = Stage::new().await;
-    let holds = holds(&stage, 40).await;
+    let holds = holds(&stage, 40, units).await;
     // One payment has paid for something else, and one seat has been sold by hand.
     stage.server.confirm(&holds[0], &pay(7)).await.unwrap();
     let insert = "INSERT INTO tickets (ticket_id, order_id, event_id, seat_index, price_micros)
@@ -102,8 +117,14 @@ async fn none_fails_with_another() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn none_waits_long_for_another() {
+    for units in [0, 1] {
+        the_others_are_sold_soon(units).await;
+    }
+}
+
+async fn the_others_are_sold_soon(units: i32) {
     let stage = Stage::new().await;
-    let holds = holds(&stage, 40).await;
+    let holds = holds(&stage, 40, units).await;
     // Somebody is about to decide on one of them, and does not come to an end.
     let mut other = stage.stores.postgres().await;
     let undecided = other.transaction().await.unwrap();
@@ -138,22 +159,58 @@ async fn an_order_that_is_paid_by_several_at_once_is_sold_once() {
         let order = stage.server.create_order(&hold).await.unwrap().order.unwrap();
         sales.extend((0..4).map(|_| sale_of(&hold, &order, &format!("pay-{i}"))));
     }
+    let (row, sold) = sell_at_once(&stage, sales, ORDERS).await;
+    assert_eq!(sold, ORDERS);
+    assert_eq!(row, [ORDERS; 4]);
+}
+
+/// A hold of seats that is confirmed several times at once: each attempt would make an
+/// order of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_that_is_confirmed_by_several_at_once_is_sold_once() {
+    const HOLDS: i64 = 20;
+    let stage = Stage::new().await;
+    let mut sales = Vec::new();
+    for hold in holds(&stage, HOLDS as usize, 0).await {
+        let seat = sales.len() as u32 / 4;
+        sales.extend((0..4).map(|_| sale_of_seat(&hold, SeatIndex(seat))));
+    }
+    let (row, sold) = sell_at_once(&stage, sales, HOLDS).await;
+    assert_eq!(sold, HOLDS);
+    assert_eq!(row, [HOLDS, 0, HOLDS, HOLDS]);
+}
+
+/// Once the journal has so many holds: how many tickets, units, orders and order events
+/// there are then, and how many sales were told that they were made.
+async fn sell_at_once(stage: &Stage, sales: Vec<Sale>, holds: i64) -> ([i64; 4], i64) {
     let postgres = stage.stores.postgres().await;
     eventually("the journal has the holds", async || {
         let sql = "SELECT count(*) FROM holds";
-        (postgres.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == ORDERS).then_some(())
+        (postgres.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == holds).then_some(())
     })
     .await;
     let url = stage.stores.settings().postgres_url;
     let ledger = Ledger::new(&Settings { url, pool_size: 4 }).unwrap();
     let sold = join_all(sales.into_iter().map(|sale| ledger.confirm(Arc::new(sale)))).await;
     let is_sold = |verdict: &_| matches!(verdict, Ok(SaleVerdict::Sold { .. }));
-    assert_eq!(sold.iter().filter(|verdict| is_sold(verdict)).count() as i64, ORDERS);
+    let sold = sold.iter().filter(|verdict| is_sold(verdict)).count() as i64;
     let sql = "SELECT (SELECT count(*) FROM tickets), (SELECT sold FROM areas)::int8,
         (SELECT count(*) FROM orders WHERE state = 'PAID'),
         (SELECT count(*) FROM order_events WHERE kind = 'ORDER_PAID')";
     let row = postgres.query_one(sql, &[]).await.unwrap();
-    assert_eq!([0, 1, 2, 3].map(|at| row.get::<_, i64>(at)), [ORDERS; 4]);
+    ([0, 1, 2, 3].map(|at| row.get(at)), sold)
+}
+
+/// Of a new order.
+fn sale_of_seat(hold: &Hold, seat: SeatIndex) -> Sale {
+    let order_id = OrderId::new_v7();
+    let order = Order { order_id: order_id.to_string(), ..Order::default() };
+    let mut sale = sale_of(hold, &order, &format!("pay-{order_id}"));
+    sale.order_waits = false;
+    sale.hold.areas.clear();
+    sale.hold.seats.push(seat);
+    sale.tickets[0].place = Ok(seat);
+    sale
 }
 
 fn sale_of(hold: &Hold, order: &Order, payment: &str) -> Sale {
@@ -176,6 +233,7 @@ fn sale_of(hold: &Hold, order: &Order, payment: &str) -> Sale {
             asked: 0,
         },
         order_id: order.order_id.parse().unwrap(),
+        order_waits: true,
         payment_reference: payment.parse().unwrap(),
         total: Money { currency: "EUR".parse().unwrap(), micros: price },
         tickets: vec![SaleTicket {
@@ -183,5 +241,6 @@ fn sale_of(hold: &Hold, order: &Order, payment: &str) -> Sale {
             place: Err(AreaIndex(0)),
             price,
         }],
+        trace: holdfast::telemetry::Trace::default(),
     }
 }

@@ -106,6 +106,8 @@ async fn a_hold_that_nobody_waits_for_any_more_is_not_begun() {
     };
     given_up(0).await;
     join_all((1..50).map(given_up)).await;
+    // What is answered after that was read after they were given up.
+    server.hold(hold_request("", &["A-1"])).await.unwrap_err();
     killpg(redis, Signal::SIGCONT).unwrap();
 
     // Whoever comes after them is served after them.

@@ -40,7 +40,10 @@ async fn health_and_probes_of_a_server_that_serves() {
 
     stage.server.hold(hold_request("ann", &["A-1"])).await.unwrap();
     for line in [
-        "holdfast_rpc_calls_total{method=\"/holdfast.v1.ReservationService/Hold\",code=\"OK\"}",
+        concat!(
+            "rpc_server_call_duration_seconds_count{rpc_system_name=\"grpc\",",
+            "rpc_method=\"holdfast.v1.ReservationService/Hold\",rpc_response_status_code=\"OK\"}",
+        ),
         "holdfast_store_up{store=\"redis\"}",
         "holdfast_job_runs_total{job=\"expire_holds\",result=\"ok\"}",
     ] {
@@ -62,6 +65,7 @@ async fn health_follows_the_stores() {
     let server = Server::start(&stores.stores()).await;
     server.create_event(crate::support::small_event(EVENT)).await.unwrap();
     let hold = server.hold(hold_request("ann", &["A-1"])).await.unwrap();
+    let unwanted = server.hold(hold_request("ann", &["A-9"])).await.unwrap();
 
     stores.redis.stop().await;
     let took = health_turns(&server, ServingStatus::NotServing).await;
@@ -91,8 +95,12 @@ async fn health_follows_the_stores() {
     let told = refusal(server.confirm(&hold, "pay-1").await);
     assert_eq!((told.code, &*told.reason), (Code::Unavailable, "OUTCOME_UNKNOWN"));
     assert_eq!(told.subjects, ["postgres"]);
+    // This one can end only.
+    let told = refusal(server.release(&unwanted, &[], vec![]).await);
+    assert_eq!((told.code, &*told.reason), (Code::Unavailable, "OUTCOME_UNKNOWN"));
     stores.start_postgres().await;
     health_turns(&server, ServingStatus::Serving).await;
+    server.release(&unwanted, &[], vec![]).await.unwrap();
     server.confirm(&hold, "pay-1").await.unwrap();
 }
 

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use holdfast::{
-    config::{self, Doors, Mail, Payments, Queue},
+    config,
     domain::EventId,
     holds::Holds,
     proto::{EventState, HoldRequest, HoldState, SeatStatus},
@@ -10,7 +10,7 @@ use holdfast::{
 use tonic::Code;
 
 use crate::support::{
-    EVENT, Server, Stage, code_and_reason, floor, hold_request, ms, refusal, small_event,
+    EVENT, Server, Stage, any_doors, code_and_reason, floor, hold_request, ms, refusal, small_event,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -256,14 +256,7 @@ async fn shares_no_call_where_each_shall_go_by_itself() {
     let stage = Stage::new().await;
     let settings = config::Stores { holds_per_call: 1, ..stage.stores.settings() };
     let holds = Holds::new(&settings.redis_url).unwrap();
-    let any = "127.0.0.1:0".parse().unwrap();
-    let doors = Doors {
-        grpc_addr: any,
-        http_addr: any,
-        payments: Payments::default(),
-        mail: Mail::default(),
-        queue: Queue::default(),
-    };
+    let doors = any_doors();
     let server = Server::start_on(&doors, &settings).await;
     let event_id: EventId = EVENT.parse().unwrap();
     let seq = async || holds.position(&event_id).await.unwrap().unwrap().seq;

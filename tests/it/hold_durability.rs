@@ -204,6 +204,7 @@ async fn the_journal_does_not_go_back() {
         holds: vec![(position, hold_id, record.clone())],
         expired: vec![],
         undone: vec![],
+        made: 0,
     };
     eventually("it moves the cursor", async || {
         let from = ledger.find_journal_cursor(&event_id).await.unwrap();

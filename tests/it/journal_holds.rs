@@ -91,8 +91,14 @@ async fn what_was_read_before_a_loss_is_not_written_after_it() {
     let made = entries.iter().flat_map(|entry| {
         entry.holds.iter().map(|(hold_id, record)| (entry.position, *hold_id, record.clone()))
     });
-    let batch =
-        JournalBatch { from, to, holds: made.collect(), expired: Vec::new(), undone: Vec::new() };
+    let batch = JournalBatch {
+        from,
+        to,
+        holds: made.collect(),
+        expired: Vec::new(),
+        undone: Vec::new(),
+        made: 0,
+    };
     assert_eq!(batch.holds.len(), 1);
 
     let mut redis = stage.stores.redis().await;

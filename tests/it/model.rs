@@ -11,6 +11,7 @@ use proptest::{
 use tonic::Status;
 
 use crate::change_hold::{change, to};
+use crate::operator::{force_release, reassign};
 use crate::support::{
     Server, Stage, eventually, floor, hold_request,
     model::{CAPACITY, Model, PER_HOLD, PER_HOLDER, SEATS, Verdict, View},
@@ -45,6 +46,14 @@ enum Step {
         holder: Option<usize>,
         seats: BTreeSet<usize>,
         units: i32,
+    },
+    /// An operator's.
+    ForceRelease {
+        hold: usize,
+    },
+    Reassign {
+        hold: usize,
+        holder: usize,
     },
     Release {
         hold: usize,
@@ -85,6 +94,9 @@ fn step() -> impl Strategy<Value = Step> {
                 }
                 Step::Change { hold, holder, seats, units }
             }),
+        1 => hold.clone().prop_map(|hold| Step::ForceRelease { hold }),
+        2 => (hold.clone(), 0..3_usize)
+            .prop_map(|(hold, holder)| Step::Reassign { hold, holder }),
         3 => (hold.clone(), seats(), 0..4)
             .prop_map(|(hold, seats, units)| Step::Release { hold, seats, units }),
         3 => (hold.clone(), prop::option::weighted(0.2, 0..60_usize))
@@ -128,10 +140,29 @@ impl Step {
             | Step::HoldReused { hold, .. }
             | Step::Extend { hold, .. }
             | Step::Change { hold, .. }
+            | Step::ForceRelease { hold }
+            | Step::Reassign { hold, .. }
             | Step::Release { hold, .. }
             | Step::Confirm { hold, .. }
             | Step::Expire { hold }
             | Step::Get { hold } => Some(hold),
+        }
+    }
+}
+
+/// A hold is released by an operator, or given to another holder.
+async fn by_hand(
+    server: &Server,
+    model: &mut Model,
+    hold: usize,
+    to: Option<usize>,
+) -> (Verdict, Verdict) {
+    let named = model.holds[hold].named();
+    match to {
+        None => (view(force_release(server, &named).await), model.force_release(hold)),
+        Some(holder) => {
+            let to = format!("holder-{holder}");
+            (view(reassign(server, &named, &to).await), model.reassign(hold, holder))
         }
     }
 }
@@ -175,6 +206,8 @@ async fn take(server: &Server, model: &mut Model, event_id: &str, mut step: Step
             let told = view(change(server, to(&named, ids(&seats), units_of(units))).await);
             (told, model.change(hold, holder, seats, units))
         }
+        Step::ForceRelease { hold } => by_hand(server, model, hold, None).await,
+        Step::Reassign { hold, holder } => by_hand(server, model, hold, Some(holder)).await,
         Step::Release { hold, seats, units } => {
             let named = ids(&seats);
             let named: Vec<&str> = named.iter().map(String::as_str).collect();

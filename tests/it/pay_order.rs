@@ -156,6 +156,20 @@ async fn noted(stage: &Stage, order: &Order, lease_s: i32) -> Uuid {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_payment_on_its_way_is_not_told_as_unsettled() {
+    let stage = Stage::new().await;
+    let hold = stage.server.hold(hold_request("ann", &["A-1"])).await.unwrap();
+    let order = stage.server.create_order(&hold).await.unwrap().order.unwrap();
+    noted(&stage, &order, 300).await;
+    let url = stage.stores.settings().postgres_url;
+    let ledger = Ledger::new(&Settings { url, pool_size: 1 }).unwrap();
+    assert_eq!(ledger.backlog().await.unwrap().payments_unsettled, 0);
+    let older = "UPDATE payments SET pay_time = pay_time - interval '31 s'";
+    stage.stores.postgres().await.execute(older, &[]).await.unwrap();
+    assert_eq!(ledger.backlog().await.unwrap().payments_unsettled, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_noted_and_left_is_settled() {
     let stage = Stage::new().await;
     let hold = stage.server.hold(hold_request("ann", &["A-1"])).await.unwrap();

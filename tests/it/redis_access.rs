@@ -12,6 +12,7 @@ use holdfast::{
 };
 use secrecy::SecretString;
 
+use crate::operator::{force_extend, force_release, reassign};
 use crate::support::{
     EVENT, Server, Stores,
     certificates::make_certificates,
@@ -45,6 +46,17 @@ async fn start(dir: &Path) -> (RedisServer, u16) {
     (server, tls_port)
 }
 
+/// What an operator does, and looks at.
+async fn do_by_hand(server: &Server, holds: &Holds) {
+    let hold = server.hold(hold_request("ann", &["B-3"])).await.unwrap();
+    reassign(server, &hold, "bob").await.unwrap();
+    force_extend(server, &hold, 60_000).await.unwrap();
+    force_release(server, &hold).await.unwrap();
+    let event_id = EVENT.parse().unwrap();
+    assert_eq!(holds.count_open(&event_id).await.unwrap(), 0);
+    assert_eq!(holds.due_page(&event_id, 0, 0, 1).await.unwrap(), []);
+}
+
 /// All that is done with Redis, but for what only an hour's work would do.
 async fn do_everything(server: &Server, holds: &Holds, postgres: &tokio_postgres::Client) {
     server.create_event(small_event(EVENT)).await.unwrap();
@@ -59,6 +71,7 @@ async fn do_everything(server: &Server, holds: &Holds, postgres: &tokio_postgres
     server.extend_hold(&parted, 600_000).await.unwrap();
     server.release(&parted, &["B-1"], floor(1)).await.unwrap();
     server.release(&parted, &[], vec![]).await.unwrap();
+    do_by_hand(server, holds).await;
     let expired = server.hold(hold_request("bob", &["C-1"])).await.unwrap();
     server.expire(&expired).await;
     watcher.until("its seat is free", |w| w.house.seats["C-1"] == SeatStatus::Available).await;

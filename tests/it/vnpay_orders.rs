@@ -1,7 +1,7 @@
 //! Orders that are paid at VNPAY's: in time, late, twice, wrongly, silently.
 
 use holdfast::{
-    config::{Doors, Mail, Payments, Queue},
+    config::{Doors, Payments},
     proto::{
         self, CreateOrderResponse, Hold, Order, OrderState, PaymentState, RefundState, SeatStatus,
     },
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::{
-    EVENT, House, Server, Stores, eventually, hold_request, http, refusal, small_event,
+    EVENT, House, Server, Stores, any_doors, eventually, hold_request, http, refusal, small_event,
     vnpay::Simulator,
 };
 
@@ -26,7 +26,6 @@ impl Scene {
         let simulator = Simulator::start("http://127.0.0.1:1/").await;
         let stores = Stores::new().await;
         let settings = simulator.settings();
-        let any = "127.0.0.1:0".parse().unwrap();
         let payments = Payments {
             vnpay_tmn_code: Some(settings.tmn_code),
             vnpay_hash_secret: Some(settings.hash_secret),
@@ -34,13 +33,7 @@ impl Scene {
             vnpay_api_url: settings.api_url,
             ..Payments::default()
         };
-        let doors = Doors {
-            grpc_addr: any,
-            http_addr: any,
-            payments,
-            mail: Mail::default(),
-            queue: Queue::default(),
-        };
+        let doors = Doors { payments, ..any_doors() };
         let server = Server::start_on(&doors, &stores.settings()).await;
         let ipn_url = format!("http://{}/payments/vnpay/callback", server.app.http_addr);
         simulator.set(&json!({ "ipn_urls": [ipn_url], "ipn_tries": 3 })).await;

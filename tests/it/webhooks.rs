@@ -78,6 +78,8 @@ async fn a_call_is_signed_and_tells_of_the_order() {
     let call = &called(&hook, "/signed", 1).await[0];
     check_signature(call, &made.secret);
     assert_eq!(call.headers["content-type"], "application/json");
+    let trace: Vec<_> = call.headers["traceparent"].split('-').map(str::len).collect();
+    assert_eq!(trace, [2, 32, 16, 2]);
     let told = call.json();
     assert_eq!((&told["kind"], &told["event_id"]), (&"ORDER_REFUND_DUE".into(), &EVENT.into()));
     let told = &told["order"];

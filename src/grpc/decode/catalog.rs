@@ -9,8 +9,8 @@ use crate::{
     flow::AddSeatsRequest,
     grpc::page_token,
     limits::{
-        DEFAULT_PAGE_SIZE, MAX_AREAS, MAX_CITY_CHARS, MAX_NAME_CHARS, MAX_PAGE_SIZE,
-        MAX_QUERY_CHARS, MAX_ROWS, MAX_SEATS_BLOCKED_AT_ONCE,
+        MAX_AREAS, MAX_CITY_CHARS, MAX_NAME_CHARS, MAX_PAGE_SIZE, MAX_QUERY_CHARS, MAX_ROWS,
+        MAX_SEATS_BLOCKED_AT_ONCE,
     },
     proto,
 };
@@ -23,7 +23,7 @@ pub fn get_event(request: &proto::GetEventRequest) -> Result<EventId, Refusal> {
 
 pub fn list_events(request: &proto::ListEventsRequest) -> Result<Paging, Refusal> {
     let mut fields = Fields::default();
-    let page_size = page_size(&mut fields, request.page_size);
+    let page_size = fields.page_size(request.page_size, MAX_PAGE_SIZE);
     let after = page_token::decode(&request.page_token);
     if after.is_none() && !request.page_token.is_empty() {
         fields.bad("page_token", "is not the token of a page before");
@@ -39,7 +39,7 @@ pub fn search_events(
     let city = fields.text("city", request.city.clone(), 0..=MAX_CITY_CHARS);
     let from = request.start_time.map(|time| fields.time("start_time", Some(time)));
     let to = request.end_time.map(|time| fields.time("end_time", Some(time)));
-    let page_size = page_size(&mut fields, request.page_size);
+    let page_size = fields.page_size(request.page_size, MAX_PAGE_SIZE);
     let search = Option::zip(query, city)
         .map(|(query, city)| Search::new(&query, &city, from.flatten(), to.flatten()));
     let after =
@@ -48,13 +48,6 @@ pub fn search_events(
         fields.bad("page_token", "is not the token of a page before, of the same search");
     }
     fields.finish(|| Some((search?, SearchPaging { page_size: page_size?, after })))
-}
-
-fn page_size(fields: &mut Fields, given: i32) -> Option<u32> {
-    match given {
-        0 => Some(DEFAULT_PAGE_SIZE),
-        size => fields.number("page_size", size, 1..=MAX_PAGE_SIZE),
-    }
 }
 
 pub fn add_seats(request: proto::AddSeatsRequest) -> Result<AddSeatsRequest, Refusal> {

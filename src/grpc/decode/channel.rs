@@ -4,10 +4,9 @@ use super::fields::Fields;
 use crate::{
     domain::{AreaId, ChannelKey, EventId, Refusal, SeatId, ShareRequest},
     flow::Override,
-    grpc::page_token,
     limits::{
-        DEFAULT_PAGE_SIZE, MAX_AREA_CAPACITY, MAX_AREAS, MAX_CHANNEL_ACTIONS_PAGE, MAX_NAME_CHARS,
-        MAX_REASON_CHARS, MAX_SEATS_ALLOCATED_AT_ONCE,
+        MAX_AREA_CAPACITY, MAX_AREAS, MAX_CHANNEL_ACTIONS_PAGE, MAX_NAME_CHARS, MAX_REASON_CHARS,
+        MAX_SEATS_ALLOCATED_AT_ONCE,
     },
     proto,
 };
@@ -81,20 +80,8 @@ pub fn list_channel_actions(
 ) -> Result<(EventId, Option<i64>, u32), Refusal> {
     let mut fields = Fields::default();
     let event_id = fields.parsed("event_id", &request.event_id);
-    let page_size = match request.page_size {
-        0 => Some(DEFAULT_PAGE_SIZE),
-        size => fields.number("page_size", size, 1..=MAX_CHANNEL_ACTIONS_PAGE),
-    };
-    let before = match request.page_token.as_str() {
-        "" => None,
-        token => {
-            let before = page_token::decode_number(token);
-            if before.is_none() {
-                fields.bad("page_token", "is no token of a page before");
-            }
-            before
-        }
-    };
+    let page_size = fields.page_size(request.page_size, MAX_CHANNEL_ACTIONS_PAGE);
+    let before = fields.page_before(&request.page_token);
     fields.finish(|| Some((event_id?, before, page_size?)))
 }
 

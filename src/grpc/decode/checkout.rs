@@ -10,8 +10,8 @@ use crate::{
     flow::{CancelOrderRequest, CreateOrderRequest},
     grpc::page_token,
     limits::{
-        DEFAULT_PAGE_SIZE, MAX_EMAIL_CHARS, MAX_LANGUAGE_CHARS, MAX_NAME_CHARS, MAX_ORDERS_PAGE,
-        MAX_REASON_CHARS, MAX_UNITS_PER_HOLD, MAX_URL_CHARS,
+        MAX_EMAIL_CHARS, MAX_LANGUAGE_CHARS, MAX_NAME_CHARS, MAX_ORDERS_PAGE, MAX_REASON_CHARS,
+        MAX_UNITS_PER_HOLD, MAX_URL_CHARS,
     },
     proto,
 };
@@ -116,10 +116,7 @@ pub fn list_orders(request: &proto::ListOrdersRequest) -> Result<(OrderFilter, u
             None => fields.bad(format!("states[{i}]"), "must be a state of an order"),
         }
     }
-    let page_size = match request.page_size {
-        0 => Some(DEFAULT_PAGE_SIZE),
-        size => fields.number("page_size", size, 1..=MAX_ORDERS_PAGE),
-    };
+    let page_size = fields.page_size(request.page_size, MAX_ORDERS_PAGE);
     let before = page_token::decode_order(&request.page_token);
     if before.is_none() && !request.page_token.is_empty() {
         fields.bad("page_token", "is not the token of a page before");

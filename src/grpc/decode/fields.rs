@@ -4,7 +4,11 @@ use std::{collections::HashSet, fmt::Display, ops::RangeInclusive, str::FromStr,
 
 use time::OffsetDateTime;
 
-use crate::domain::{FieldViolation, Refusal};
+use crate::{
+    domain::{FieldViolation, Refusal},
+    grpc::page_token,
+    limits::DEFAULT_PAGE_SIZE,
+};
 
 /// The bad fields of one request so far. A getter answers `None` for a field
 /// that is bad, and notes why.
@@ -90,6 +94,24 @@ impl Fields {
             self.bad(field, format!("must be one of {}", names.join(", ")));
         }
         chosen.map(|&(.., meant)| meant)
+    }
+
+    /// How many a page has at most.
+    pub fn page_size(&mut self, size: i32, most: u32) -> Option<u32> {
+        match size {
+            0 => Some(DEFAULT_PAGE_SIZE),
+            size => self.number("page_size", size, 1..=most),
+        }
+    }
+
+    /// Where the page before ended, of a list in the order of numbers; `None` for the first
+    /// page, too.
+    pub fn page_before(&mut self, token: &str) -> Option<i64> {
+        let before = page_token::decode_number(token);
+        if before.is_none() && !token.is_empty() {
+            self.bad("page_token", "is not the token of a page before");
+        }
+        before
     }
 
     /// A span of time, in whole milliseconds; `None` where it is not given,

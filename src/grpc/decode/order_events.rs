@@ -4,8 +4,7 @@ use super::fields::Fields;
 use crate::{
     domain::{OrderEventKind, Refusal, Wanted, WebhookId},
     flow::{CreateWebhookRequest, DeadLetterPaging, Flows},
-    grpc::page_token,
-    limits::{DEFAULT_PAGE_SIZE, MAX_DEAD_LETTERS_AT_ONCE, MAX_PAGE_SIZE, MAX_WEBHOOK_URL_CHARS},
+    limits::{MAX_DEAD_LETTERS_AT_ONCE, MAX_PAGE_SIZE, MAX_WEBHOOK_URL_CHARS},
     proto,
 };
 
@@ -60,20 +59,8 @@ pub fn list_dead_letters(
 ) -> Result<DeadLetterPaging, Refusal> {
     let mut fields = Fields::default();
     let webhook_id = webhook_id_if_any(&mut fields, &request.webhook_id);
-    let page_size = match request.page_size {
-        0 => Some(DEFAULT_PAGE_SIZE),
-        size => fields.number("page_size", size, 1..=MAX_PAGE_SIZE),
-    };
-    let before = match request.page_token.as_str() {
-        "" => None,
-        token => {
-            let before = page_token::decode_number(token);
-            if before.is_none() {
-                fields.bad("page_token", "is no token of a page before");
-            }
-            before
-        }
-    };
+    let page_size = fields.page_size(request.page_size, MAX_PAGE_SIZE);
+    let before = fields.page_before(&request.page_token);
     fields.finish(|| {
         Some(DeadLetterPaging { webhook_id: webhook_id?, page_size: page_size?, before })
     })

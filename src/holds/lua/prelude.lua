@@ -8,8 +8,8 @@
 local META, SEATS, HOLDS, DUE, AREAS, HOLDERS, LOG, LAPSES = unpack(KEYS)
 local request, incarnation = cmsgpack.unpack(ARGV[1]), ARGV[2]
 
--- Positions in a hold's record. ENDED is 0 until it has ended, or a Release has named all
--- that it has.
+-- Positions in a hold's record. ENDED is 0 until it has ended, or a Release of all that it
+-- has was asked for.
 local HOLDER, FINGERPRINT, STATE, CREATED, EXPIRES, ENDED = 1, 2, 3, 4, 5, 6
 local SEATS_HELD, AREAS_HELD, ORDER, SEQ, ASKED = 7, 8, 9, 10, 11
 -- Positions in each of AREAS_HELD: the area, its units now, and at first.

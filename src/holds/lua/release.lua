@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- Release: gives a part of a hold back.
 --
--- All of a hold is only given back once Postgres has its outcome, by finish. Where all
--- that it has was named, it is marked until then: it must not become something else.
+-- All of a hold is only given back once Postgres has its outcome, by finish. It is marked
+-- until then: it must not become something else, nor somebody else's.
 --
 -- Input:  hold_id, holder, all (whether nothing is named), seats, areas
 --         ({area, quantity} each, counted from what the hold had at first).
@@ -38,7 +38,14 @@ for _, part in ipairs(hold[AREAS_HELD]) do
   if left > 0 then areas_kept[#areas_kept + 1] = {area, left, part[AT_FIRST]} end
 end
 
-if request.all then return done({Whole = hold}) end
+if request.all then
+  -- No entry names the mark: neither the journal nor an audit reads it.
+  if hold[ENDED] == 0 then
+    hold[ENDED] = now
+    put(id, hold)
+  end
+  return done({Whole = hold})
+end
 if #kept + #areas_kept == 0 then
   if hold[ENDED] == 0 then
     hold[ENDED] = now

@@ -101,8 +101,10 @@ function Doomed:add_owners(seats)
       end -- A seat whose hold is gone from Redis is nobody's.
     end
   end
-  for _, seat in ipairs(self.list_first and unseen('/s', seats) or {}) do
-    if not values[seat] then unavailable[#unavailable + 1] = {seat, HELD} end
+  if self.list_first then
+    for _, seat in ipairs((unseen('/s', seats))) do
+      if not values[seat] then unavailable[#unavailable + 1] = {seat, HELD} end
+    end
   end
   return unavailable
 end
@@ -157,9 +159,10 @@ end
 
 -- Which single seats would be left alone. Where fewer than one in twenty is free,
 -- nobody minds.
+local NONE = {}
 local function stranded_by(asked)
+  if not asked.beside then return NONE end
   local alone = {}
-  if not asked.beside then return alone end
   local seat_count = tonumber(redis.call('HGET', META, 'seat_count'))
   -- Less the entry of no name.
   local taken = redis.call('HLEN', SEATS) - 1

@@ -1,4 +1,4 @@
-//! What the statement of sales is given.
+//! What the statements of sales are given.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::{
     limits::OUTBOX_LEASE,
 };
 
-/// The statement's parameters: of each sale, then of each ticket.
+/// The statements' parameters: of each sale, then of each ticket.
 #[derive(Default)]
 pub(super) struct Parameters<'a> {
     event_ids: Vec<&'a str>,
@@ -78,8 +78,8 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    /// In the statement's order.
-    pub fn all(&self) -> [&(dyn ToSql + Sync); 23] {
+    /// In the order of the statement of any sales.
+    pub fn of_any(&self) -> [&(dyn ToSql + Sync); 23] {
         [
             &self.event_ids,
             &self.epochs,
@@ -102,6 +102,30 @@ impl<'a> Parameters<'a> {
             &self.ticket_events,
             &self.ticket_seats,
             &self.ticket_areas,
+            &self.prices,
+            &self.lease,
+        ]
+    }
+
+    /// In the order of the statement of sales that make their orders, of seats alone.
+    pub fn of_new_orders(&self) -> [&(dyn ToSql + Sync); 18] {
+        [
+            &self.event_ids,
+            &self.epochs,
+            &self.hold_ids,
+            &self.order_ids,
+            &self.holder_ids,
+            &self.currencies,
+            &self.totals,
+            &self.payment_references,
+            &self.fingerprints,
+            &self.created_ms,
+            &self.expires_ms,
+            &self.seqs,
+            &self.seats,
+            &self.ticket_orders,
+            &self.ticket_ids,
+            &self.ticket_seats,
             &self.prices,
             &self.lease,
         ]

@@ -12,6 +12,7 @@ use crate::{
     domain::{Payment, Refund},
     limits::{MAX_PROVIDER_ANSWER_BYTES, PROVIDER_CALL_TIMEOUT, PROVIDER_CONNECT_TIMEOUT},
     payments::{Error, Reversed, SetupError, Standing},
+    telemetry,
 };
 
 /// The fields of an answer, as they are signed; what is not there is empty.
@@ -62,19 +63,24 @@ impl Api {
     /// Sends fields, signed in the order in which they stand, and reads the answer, if
     /// it is VNPAY's.
     async fn call<const N: usize>(&self, fields: [(&str, &str); N]) -> Result<Fields, Error> {
+        let sent = |name| fields.iter().find(|&&(sent, _)| sent == name).map(|&(_, value)| value);
         let signature = self.signer.sign(&fields.map(|(_, value)| value).join("|"));
         let mut body: Map<String, Value> =
             fields.iter().map(|&(name, value)| (name.to_owned(), value.into())).collect();
         body.insert(HASH.to_owned(), signature.into());
-        let request = self
+        let mut span = telemetry::outward("vnpay");
+        span.note("holdfast.command", || sent("vnp_Command").unwrap_or_default().to_owned());
+        let mut request = self
             .client
             .post(&self.url)
             .header(CONTENT_TYPE, "application/json")
             .body(Value::Object(body).to_string());
-        let answer = request.send().await.map_err(failed)?;
+        if let Some((name, value)) = span.outgoing() {
+            request = request.header(name, value);
+        }
+        let answer = span.of(request.send().await).map_err(failed)?;
         let bytes = read(answer).await?;
         let answer = fields_of(&bytes).ok_or_else(|| unknown("its answer is no object"))?;
-        let sent = |name| fields.iter().find(|&&(sent, _)| sent == name).map(|&(_, value)| value);
         self.check(&answer, sent)?;
         Ok(answer)
     }

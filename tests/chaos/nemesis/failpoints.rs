@@ -21,7 +21,8 @@ const SLEEP_MS: std::ops::Range<u64> = 100..4_000;
 const DISARMED: &str = "0*drop";
 
 /// Failpoints of what the run's clients do not ask for.
-const ELSEWHERE: [&str; 5] = ["order:", "cancel:", "payment:", "stale:", "refund:"];
+const ELSEWHERE: [&str; 8] =
+    ["order:", "cancel:", "payment:", "stale:", "refund:", "force_", "operate:", "reassign:"];
 
 /// As a server lists it.
 #[derive(Debug, Deserialize)]

@@ -30,7 +30,11 @@ pub fn refusal<T: std::fmt::Debug>(result: Result<T, Status>) -> Told {
         subjects.extend(quota.violations.iter().map(|v| v.subject.clone()));
     }
     if matches!(status.code(), Code::Unavailable) {
-        assert!(details.retry_info().is_some(), "no RetryInfo: {status:?}");
+        let delay = details.retry_info().and_then(|info| info.retry_delay);
+        let delay = delay.unwrap_or_else(|| panic!("no RetryInfo: {status:?}"));
+        let pushback = status.metadata().get("grpc-retry-pushback-ms");
+        let pushback = pushback.unwrap_or_else(|| panic!("no pushback: {status:?}"));
+        assert_eq!(pushback.to_str().unwrap(), delay.as_millis().to_string());
     }
     subjects.extend(info.metadata.get("store").cloned());
     Told { code: status.code(), reason: info.reason.clone(), subjects }

@@ -1,11 +1,18 @@
 //! A plain HTTP/1.1 client, which knows nothing of gRPC.
 
-use std::{fmt::Write as _, net::SocketAddr};
+use std::{fmt::Write as _, net::SocketAddr, sync::Arc};
 
+use holdfast::config::Client;
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
 };
+use tokio_rustls::TlsConnector;
 
 /// An answer: its head with the status line, and its body.
 #[derive(Debug)]
@@ -22,6 +29,28 @@ impl Answer {
 
 pub async fn get(addr: SocketAddr, path: &str) -> Answer {
     send(addr, "GET", path, &[], &[]).await
+}
+
+/// By TLS, trusting whom a client trusts, and with its certificate.
+pub async fn get_tls(addr: SocketAddr, path: &str, client: &Client) -> Answer {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(client.ca_file.as_ref().unwrap()).unwrap()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
+    let config = match (&client.client_cert_file, &client.client_key_file) {
+        (Some(certificate), Some(key)) => {
+            let chain = vec![CertificateDer::from_pem_file(certificate).unwrap()];
+            let key = PrivateKeyDer::from_pem_file(key).unwrap();
+            config.with_client_auth_cert(chain, key).unwrap()
+        }
+        _ => config.with_no_client_auth(),
+    };
+    let stream = TcpStream::connect(addr).await.unwrap();
+    let name = ServerName::IpAddress(addr.ip().into());
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+    talk(stream, addr, "GET", path, &[], &[]).await
 }
 
 /// A unary gRPC-Web call; `message` is the request's bytes.
@@ -46,7 +75,17 @@ pub async fn send(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Answer {
-    let mut stream = TcpStream::connect(addr).await.unwrap();
+    talk(TcpStream::connect(addr).await.unwrap(), addr, verb, path, headers, body).await
+}
+
+async fn talk(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    addr: SocketAddr,
+    verb: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Answer {
     let mut head = format!("{verb} {path} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n");
     for (name, value) in headers {
         write!(head, "{name}: {value}\r\n").unwrap();

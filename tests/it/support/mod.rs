@@ -1,6 +1,8 @@
 //! The stage that tests play on.
 
 pub mod certificates;
+pub mod collector;
+pub mod corpus;
 mod errors;
 pub mod hook;
 pub mod http;
@@ -9,9 +11,11 @@ pub mod mailbox;
 pub mod model;
 pub mod post;
 pub mod process;
+pub mod raw;
 pub mod redis_fleet;
 mod stage;
 mod stores;
+pub mod tokens;
 pub mod told;
 pub mod vnpay;
 pub mod waiting;

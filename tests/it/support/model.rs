@@ -104,6 +104,7 @@ impl Model {
     pub fn again(&self, hold: usize) -> Verdict {
         let held = &self.holds[hold];
         match held.state {
+            _ if held.request.holder_id != held.named().holder_id => Err("HOLD_ID_REUSED".into()),
             HoldState::Released | HoldState::Expired => Err(held.refusal()),
             _ => Ok(held.view()),
         }
@@ -156,6 +157,26 @@ impl Model {
         }
         let held = &mut self.holds[hold];
         (held.seats, held.units, held.units_at_first) = (seats, units, units);
+        Ok(held.view())
+    }
+
+    /// By an operator.
+    pub fn force_release(&mut self, hold: usize) -> Verdict {
+        let held = &mut self.holds[hold];
+        match held.state {
+            HoldState::Released | HoldState::Active => held.state = HoldState::Released,
+            _ => return Err(held.refusal()),
+        }
+        Ok(held.view())
+    }
+
+    /// By an operator, whatever the other holder has.
+    pub fn reassign(&mut self, hold: usize, to: usize) -> Verdict {
+        let held = &mut self.holds[hold];
+        match held.state {
+            HoldState::Active => held.holder = to,
+            _ => return Err(held.refusal()),
+        }
         Ok(held.view())
     }
 
@@ -223,7 +244,7 @@ impl Held {
         Hold {
             event_id: self.request.event_id.clone(),
             hold_id: self.request.hold_id.clone(),
-            holder_id: self.request.holder_id.clone(),
+            holder_id: format!("holder-{}", self.holder),
             ..Hold::default()
         }
     }

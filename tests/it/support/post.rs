@@ -1,14 +1,14 @@
 //! A house that writes to its buyers.
 
 use holdfast::{
-    config::{Doors, Mail, Payments, Queue},
+    config::{Doors, Mail},
     proto::{self, Order},
 };
 use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::{
-    EVENT, Server, Stores, eventually, floor, hold_request,
+    EVENT, Server, Stores, any_doors, eventually, floor, hold_request,
     mailbox::{self, MailServer},
     small_event,
 };
@@ -76,19 +76,12 @@ impl Post {
 
 /// A server that writes to buyers by way of this mail server.
 pub async fn start(stores: &Stores, smtp_url: String) -> Server {
-    let any = "127.0.0.1:0".parse().unwrap();
     let mail = Mail {
         smtp_url: Some(smtp_url.into()),
         mail_from: Some("The House <tickets@house.example>".into()),
         mail_utc_offset: time::UtcOffset::from_hms(7, 0, 0).unwrap(),
     };
-    let doors = Doors {
-        grpc_addr: any,
-        http_addr: any,
-        payments: Payments::default(),
-        mail,
-        queue: Queue::default(),
-    };
+    let doors = Doors { mail, ..any_doors() };
     Server::start_on(&doors, &stores.settings()).await
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use holdfast::{
     app::App,
-    config::{self, Doors, Mail, Payments, Queue},
+    config::{self, Access, Doors, Limits, Mail, Payments, Queue},
     proto::{
         self, catalog_service_client::CatalogServiceClient,
         checkout_service_client::CheckoutServiceClient,
@@ -203,7 +203,9 @@ impl Server {
 pub fn any_doors() -> Doors {
     let any = "127.0.0.1:0".parse().unwrap();
     let (payments, mail) = (Payments::default(), Mail::default());
-    Doors { grpc_addr: any, http_addr: any, payments, mail, queue: Queue::default() }
+    let access = Access { reflection: true, ..Access::default() };
+    let (limits, queue) = (Limits::default(), Queue::default());
+    Doors { grpc_addr: any, http_addr: any, access, limits, payments, mail, queue }
 }
 
 /// A server with [`EVENT`] on sale, on stores of its own.
