@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     Error, Ledger,
-    columns::{parse, position, to_i64, to_u32},
+    columns::{move_hold_on, parse, position, to_i64, to_u32},
     outcomes::outcome_from_row,
     session::{Params, one_query},
 };
