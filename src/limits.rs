@@ -62,6 +62,9 @@ pub const MAX_SEATS_BLOCKED_AT_ONCE: usize = 2_000;
 pub const MAX_PAGE_SIZE: u32 = 200;
 /// Units that an event may allow one holder; 0 is no limit.
 pub const MAX_UNITS_PER_HOLDER: u32 = 1_000_000;
+/// Holds that an event may allow one holder to have open; 0 is no limit. Redis counts them
+/// and units in one number, which Lua has as a double.
+pub const MAX_HOLDS_PER_HOLDER: u32 = 1_000_000;
 /// Seats of one event; bounds the memory of a seat map and the length of a
 /// rebuild.
 pub const MAX_SEATS: usize = 100_000;

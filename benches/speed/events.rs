@@ -157,6 +157,7 @@ pub async fn load_raw(holds: &Holds, event_id: &str, seats: usize) -> anyhow::Re
         max_hold_time: DEFAULT_MAX_HOLD_TIME,
         max_units_per_hold: MAX_UNITS_PER_HOLD,
         max_units_per_holder: 0,
+        max_holds_per_holder: 0,
         hold_durability: HoldDurability::Fast,
         payment_window: Duration::from_secs(900),
         late_payment: LatePayment::Accept,

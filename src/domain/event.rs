@@ -151,6 +151,8 @@ pub struct Event {
     /// Seats and area units of one holder, held and sold together; 0 is no
     /// limit.
     pub max_units_per_holder: u32,
+    /// Holds that one holder may have open at a time; 0 is no limit.
+    pub max_holds_per_holder: u32,
     pub hold_durability: HoldDurability,
     /// How long an order may wait for its payment.
     pub payment_window: Duration,
@@ -182,6 +184,7 @@ pub struct EventChange {
     pub max_hold_time: Option<Duration>,
     pub max_units_per_hold: Option<u32>,
     pub max_units_per_holder: Option<u32>,
+    pub max_holds_per_holder: Option<u32>,
     pub hold_durability: Option<HoldDurability>,
     pub payment_window: Option<Duration>,
     pub late_payment: Option<LatePayment>,
@@ -209,6 +212,7 @@ impl EventChange {
             max_hold_time: self.max_hold_time?,
             max_units_per_hold: self.max_units_per_hold?,
             max_units_per_holder: self.max_units_per_holder?,
+            max_holds_per_holder: self.max_holds_per_holder?,
             hold_durability: self.hold_durability?,
             payment_window: self.payment_window?,
             late_payment: self.late_payment?,
@@ -240,6 +244,7 @@ impl EventChange {
         set(&mut event.max_hold_time, self.max_hold_time);
         set(&mut event.max_units_per_hold, self.max_units_per_hold);
         set(&mut event.max_units_per_holder, self.max_units_per_holder);
+        set(&mut event.max_holds_per_holder, self.max_holds_per_holder);
         set(&mut event.hold_durability, self.hold_durability);
         set(&mut event.payment_window, self.payment_window);
         set(&mut event.late_payment, self.late_payment);

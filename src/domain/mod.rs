@@ -55,7 +55,7 @@ pub use orphans::beside;
 pub use payment::{Payment, PaymentState, Refund, RefundRequest, RefundState, Settlement};
 pub use position::{Epoch, Position, TokenError};
 pub use queue::{Admission, QueuePosition};
-pub use refusal::{FieldViolation, Refusal, Shortage, UnitLimit};
+pub use refusal::{EventLimit, FieldViolation, Refusal, Shortage};
 pub use search::{FoundAt, FoundBy, Search, SearchPaging, wrong_letters};
 pub use seat::{AreaState, SeatStatus};
 pub use waiting_list::{Block, Free, Party, WaitingEntry, WaitingState};

@@ -35,11 +35,12 @@ pub struct Shortage {
     pub available: u32,
 }
 
-/// Which of an event's limits on units was passed.
+/// Which of an event's limits was passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UnitLimit {
-    PerHold,
-    PerHolder,
+pub enum EventLimit {
+    UnitsPerHold,
+    UnitsPerHolder,
+    HoldsPerHolder,
 }
 
 /// A definite no: nothing was changed, and the same request would be refused
@@ -131,14 +132,15 @@ pub enum Refusal {
     ChannelRequired { seats: Vec<SeatId>, areas: Vec<AreaId> },
     #[error("the holder let too many holds run out; the next may be made in {} s", .0.as_secs())]
     HolderCoolingDown(Duration),
-    #[error("over the limit of {limit} units for one {}", match .which {
-        UnitLimit::PerHold => "hold",
-        UnitLimit::PerHolder => "holder",
+    #[error("over the limit of {limit} {}", match .which {
+        EventLimit::UnitsPerHold => "units for one hold",
+        EventLimit::UnitsPerHolder => "units for one holder",
+        EventLimit::HoldsPerHolder => "open holds for one holder",
     })]
     LimitExceeded {
-        which: UnitLimit,
+        which: EventLimit,
         limit: u32,
-        /// Units that the holder has already; 0 for the limit of one hold.
+        /// What the holder has already; 0 for the limit of one hold.
         used: u32,
         asked: u32,
     },

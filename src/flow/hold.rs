@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use super::{ChannelKeys, Error, Flows, channels::check_channels, event::LoadedEvent};
 use crate::{
     domain::{
-        AreaId, BestAvailable, EventId, EventState, Hold, HoldId, HoldRecord, HoldState, HolderId,
-        Items, OrphanPolicy, Refusal, SeatId, SeatIndex, Shortage, UnitLimit, beside, fingerprint,
-        fingerprint_of_best,
+        AreaId, BestAvailable, EventId, EventLimit, EventState, Hold, HoldId, HoldRecord,
+        HoldState, HolderId, Items, OrphanPolicy, Refusal, SeatId, SeatIndex, Shortage, beside,
+        fingerprint, fingerprint_of_best,
     },
     failpoint::failpoint,
     holds::{HoldArgs, HoldReply},
@@ -41,7 +41,8 @@ pub enum Right {
     /// By an offer of the waiting list, which has the first pick; no queue and no orphan
     /// policy stands before it.
     Offer,
-    /// By an order whose payment came late; no channel's key and no cooling down either.
+    /// By an order whose payment came late; no channel's key, no cooling down and no limit
+    /// of holds either.
     Order,
 }
 
@@ -281,10 +282,13 @@ pub(super) fn refusal(
             Refusal::field("ttl", format!("must be at most {ms} ms for this event"))
         }
         HoldReply::LimitPerHold(limit) => {
-            Refusal::LimitExceeded { which: UnitLimit::PerHold, limit, used: 0, asked }
+            Refusal::LimitExceeded { which: EventLimit::UnitsPerHold, limit, used: 0, asked }
         }
         HoldReply::LimitPerHolder((limit, used)) => {
-            Refusal::LimitExceeded { which: UnitLimit::PerHolder, limit, used, asked }
+            Refusal::LimitExceeded { which: EventLimit::UnitsPerHolder, limit, used, asked }
+        }
+        HoldReply::HoldsPerHolder((limit, used)) => {
+            Refusal::LimitExceeded { which: EventLimit::HoldsPerHolder, limit, used, asked: 1 }
         }
         HoldReply::CoolingDown(ms) => Refusal::HolderCoolingDown(Duration::from_millis(ms)),
         HoldReply::Orphans(seats) => Refusal::OrphanSeat(names(event, &seats)),

@@ -133,7 +133,8 @@ fn build(foundation: &Foundation, incarnation: Incarnation) -> LoadArgs {
     let mut taken: HashSet<_> = sold.iter().map(|&(seat, _)| seat).chain(blocked.clone()).collect();
     let mut free: Vec<i64> =
         areas.iter().map(|&(capacity, sold)| i64::from(capacity) - i64::from(sold)).collect();
-    let mut units_of: HashMap<HolderId, u32> = foundation.owned.clone();
+    let owned = foundation.owned.iter().map(|(holder, &units)| (holder.clone(), (units, 0)));
+    let mut holders: HashMap<HolderId, (u32, u32)> = owned.collect();
     let is_journaled = stored.event.hold_durability == HoldDurability::Journaled;
     let mut holds = Vec::new();
     // The latest first: where two stand against each other, the later one was
@@ -152,7 +153,9 @@ fn build(foundation: &Foundation, incarnation: Incarnation) -> LoadArgs {
         }
         // It is in the journal: whoever was answered it keeps it.
         hold.asked = if is_journaled { 2 } else { 0 };
-        *units_of.entry(hold.holder_id.clone()).or_default() += hold.units();
+        let (units, open) = holders.entry(hold.holder_id.clone()).or_default();
+        *units += hold.units();
+        *open += 1;
         holds.push((*hold_id, hold));
     }
     LoadArgs {
@@ -165,7 +168,7 @@ fn build(foundation: &Foundation, incarnation: Incarnation) -> LoadArgs {
         areas: free.into_iter().zip(areas).map(|(free, &(capacity, _))| (free, capacity)).collect(),
         holds,
         ended: foundation.ended.clone(),
-        holders: units_of,
+        holders,
     }
 }
 

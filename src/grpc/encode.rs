@@ -149,6 +149,7 @@ pub fn event(event: Event) -> proto::Event {
         max_hold_time: event.max_hold_time.try_into().ok(),
         max_units_per_hold: signed(event.max_units_per_hold),
         max_units_per_holder: signed(event.max_units_per_holder),
+        max_holds_per_holder: signed(event.max_holds_per_holder),
         create_time: Some(timestamp(event.create_time)),
         update_time: Some(timestamp(event.update_time)),
         hold_durability: match event.hold_durability {

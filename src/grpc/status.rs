@@ -13,7 +13,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use super::admit::apart;
 use crate::{
-    domain::{Refusal, SeatStatus, UnitLimit},
+    domain::{EventLimit, Refusal, SeatStatus},
     flow::Error,
     limits::{MAX_OPEN_ENTRIES_PER_HOLDER, MAX_VIOLATION_BYTES, MAX_VIOLATIONS, MAX_WEBHOOKS},
     proto::ErrorReason,
@@ -162,12 +162,17 @@ fn metadata(refusal: &Refusal) -> impl Iterator<Item = (&'static str, String)> {
         Refusal::HoldConfirmed { order_id, .. } => Some(("order_id", order_id.to_string())),
         Refusal::EventNotOnSale { state, .. } => Some(("state", state.as_str().to_owned())),
         Refusal::OrderState { state, .. } => Some(("state", state.as_str().to_owned())),
+        Refusal::LimitExceeded { which: EventLimit::HoldsPerHolder, limit, .. } => {
+            Some(("holds", limit.to_string()))
+        }
         Refusal::LimitExceeded { limit, .. } => Some(("units", limit.to_string())),
         Refusal::ChannelRequired { areas, .. } => Some(("reserved_areas", areas.len().to_string())),
         _ => None,
     };
     let third = match refusal {
         Refusal::RoleRequired { bound_to: Some(only), .. } => Some(("holder_id", only.to_string())),
+        Refusal::LimitExceeded { which: EventLimit::UnitsPerHold, .. } => None,
+        Refusal::LimitExceeded { used, .. } => Some(("used", used.to_string())),
         _ => None,
     };
     [first].into_iter().chain(second).chain(third)
@@ -184,8 +189,10 @@ fn add_violations(details: &mut ErrorDetails, refusal: &Refusal) {
         }
         Refusal::LimitExceeded { which, limit, used, asked } => {
             let text = match which {
-                UnitLimit::PerHold => format!("{asked} asked of {limit}"),
-                UnitLimit::PerHolder => format!("{asked} asked beside {used} of {limit}"),
+                EventLimit::UnitsPerHold => format!("{asked} asked of {limit}"),
+                EventLimit::UnitsPerHolder | EventLimit::HoldsPerHolder => {
+                    format!("{asked} asked beside {used} of {limit}")
+                }
             };
             details.add_quota_failure_violation(limit_name(*which), text);
         }
@@ -345,10 +352,11 @@ fn name(reason: ErrorReason) -> &'static str {
 /// What [`Refusal::TooManyEntries`] is a limit of.
 const OPEN_ENTRIES: &str = "open_waiting_list_entries";
 
-fn limit_name(which: UnitLimit) -> &'static str {
+fn limit_name(which: EventLimit) -> &'static str {
     match which {
-        UnitLimit::PerHold => "max_units_per_hold",
-        UnitLimit::PerHolder => "max_units_per_holder",
+        EventLimit::UnitsPerHold => "max_units_per_hold",
+        EventLimit::UnitsPerHolder => "max_units_per_holder",
+        EventLimit::HoldsPerHolder => "max_holds_per_holder",
     }
 }
 

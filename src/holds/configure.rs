@@ -29,6 +29,8 @@ pub struct Rules {
     /// Holds that a holder may let run out, one after the other; 0 is no limit.
     max_expired_holds: u32,
     cool_down_ms: u64,
+    /// Holds that a holder may have open; 0 is no limit, and they are not counted.
+    max_holds_per_holder: u32,
 }
 
 impl Rules {
@@ -44,6 +46,7 @@ impl Rules {
             journaled: (event.hold_durability == HoldDurability::Journaled).into(),
             max_expired_holds: event.max_expired_holds,
             cool_down_ms: to_ms(event.cool_down),
+            max_holds_per_holder: event.max_holds_per_holder,
         }
     }
 }

@@ -33,7 +33,7 @@ pub struct HoldArgs {
     /// Whether the waiting list's first pick does not stand before it.
     #[serde(skip_serializing_if = "Not::not")]
     pub entitled: bool,
-    /// Whether it is made though the holder be cooling down.
+    /// Whether it is made though the holder be cooling down, or have as many holds as he may.
     #[serde(skip_serializing_if = "Not::not")]
     pub owed: bool,
     /// Seats that must not be left alone: each free one beside those that are asked
@@ -75,6 +75,8 @@ pub enum HoldReply {
     LimitPerHold(u32),
     /// The event's units for one holder, and how many this one has.
     LimitPerHolder((u32, u32)),
+    /// The event's open holds for one holder, and how many this one has.
+    HoldsPerHolder((u32, u32)),
     /// For so many ms yet.
     CoolingDown(u64),
     Unavailable(Vec<(SeatIndex, SeatStatus)>),

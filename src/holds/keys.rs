@@ -7,7 +7,8 @@
 //!   The event's position: `epoch`, `seq`. How much of the
 //!   event Redis knows: `revision`, `seat_count`. The rules that the scripts
 //!   check: `state`, `hold_ttl_ms`, `max_hold_ms`, `max_units_per_hold`,
-//!   `max_units_per_holder`, `journaled`, `max_expired_holds`, `cool_down_ms`.
+//!   `max_units_per_holder`, `journaled`, `max_expired_holds`, `cool_down_ms`,
+//!   `max_holds_per_holder`.
 //!   Of its waiting list: `listed_until`, in ms of Redis' clock, it has the first pick of
 //!   what is freed; it has seen all up to `list_seen`, a seq.
 //! - `seats`, a hash by seat index: `H` or `S` and the hold's 32 hexadecimal
@@ -17,7 +18,8 @@
 //! - `due`, a sorted set of hold ids by the time at which each is due to be
 //!   ended, in ms of Redis' clock.
 //! - `areas`, a hash: `f<index>` free units, `c<index>` capacity.
-//! - `holders`, a hash by holder id: units held and owned together.
+//! - `holders`, a hash by holder id: units held and owned together; and where
+//!   `max_holds_per_holder` is not 0, 2^32 for each open hold.
 //! - `lapses`, a hash by holder id: how many holds in a row were let run out, a space,
 //!   and until when that counts, in ms of Redis' clock. Forgotten where the event is
 //!   built anew. Where a waiting list has the first pick, also by `/s<seat>` and

@@ -30,8 +30,8 @@ pub struct LoadArgs {
     pub holds: Vec<(HoldId, HoldRecord)>,
     /// Holds that ended lately: their ids stay used.
     pub ended: Vec<(HoldId, HoldRecord)>,
-    /// Units held and owned by each holder.
-    pub holders: HashMap<HolderId, u32>,
+    /// Units held and owned by each holder, and how many holds he has open.
+    pub holders: HashMap<HolderId, (u32, u32)>,
 }
 
 /// What `load.lua` answers.
@@ -55,7 +55,7 @@ struct Request<'a> {
     areas: &'a [(i64, u32)],
     holds: &'a [(HoldId, HoldRecord)],
     ended: &'a [(HoldId, HoldRecord)],
-    holders: Vec<(&'a HolderId, u32)>,
+    holders: Vec<(&'a HolderId, u32, u32)>,
 }
 
 impl Holds {
@@ -77,7 +77,7 @@ impl Holds {
             areas: &args.areas,
             holds: &args.holds,
             ended: &args.ended,
-            holders: args.holders.iter().map(|(holder, &units)| (holder, units)).collect(),
+            holders: args.holders.iter().map(|(id, &(units, holds))| (id, units, holds)).collect(),
         };
         match self.run_once(&LOAD, event_id, &request).await? {
             Reply::Done(reply) => Ok(reply),

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::domain::{
     Epoch, HoldId, HoldRecord, HoldState, Position,
-    audit::{RULES, RedisPicture, Seen},
+    audit::{Counted, RULES, RedisPicture, Seen},
 };
 
 impl Found {
@@ -16,7 +16,9 @@ impl Found {
     pub(super) fn picture(self, whole: &Whole) -> Result<RedisPicture, Error> {
         let meta: HashMap<_, _> = pairs(&whole.meta).collect();
         let text = |name: &str| meta.get(name).copied().unwrap_or_default();
-        let rule = |name: &&str| ((*name).to_owned(), text(name).to_owned());
+        // A rule that the event was loaded without is none; so do the scripts take it.
+        let value = |name: &str| meta.get(name).copied().unwrap_or("0").to_owned();
+        let rule = |name: &&str| ((*name).to_owned(), value(name));
         let is_live =
             |record: &HoldRecord| matches!(record.state, HoldState::Active | HoldState::Confirming);
         let areas: HashMap<_, _> = pairs(&whole.areas).collect();
@@ -65,6 +67,14 @@ pub(super) fn number<T: FromStr<Err: std::error::Error + Send + Sync + 'static>>
 #[expect(clippy::cast_possible_truncation, reason = "ms since 1970 are exact in a float")]
 pub(super) fn whole_ms(score: &str) -> Result<i64, Error> {
     Ok(number::<f64>(score)? as i64)
+}
+
+/// As `counts_of` in `prelude.lua`.
+pub(super) fn counted(text: &str) -> Result<Counted, Error> {
+    const ONE_HOLD: i64 = 1 << 32;
+    let count: i64 = number(text)?;
+    let holds = count.saturating_add(ONE_HOLD / 2).div_euclid(ONE_HOLD);
+    Ok(Counted { units: count - holds * ONE_HOLD, holds })
 }
 
 fn hold_id_of(text: &str) -> Result<HoldId, Error> {

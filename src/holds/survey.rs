@@ -14,13 +14,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error, Holds, Reply,
-    picture::{number, pairs, seen, whole_ms},
+    picture::{counted, number, pairs, seen, whole_ms},
     script::{Verb, verb},
 };
 use crate::{
     domain::{
         Epoch, EventId, HoldId, HoldRecord, HolderId, Position, SeatIndex,
-        audit::{RedisPicture, Seen},
+        audit::{Counted, RedisPicture, Seen},
     },
     limits::{AUDIT_CATCH_UP_CALLS, AUDIT_PIECE},
 };
@@ -102,7 +102,7 @@ pub(super) struct Found {
     pub seats: HashMap<SeatIndex, Seen>,
     /// Record, and when it is due: always read together.
     pub holds: HashMap<HoldId, (Option<HoldRecord>, Option<i64>)>,
-    pub holders: HashMap<HolderId, i64>,
+    pub holders: HashMap<HolderId, Counted>,
 }
 
 /// A picture that is being taken.
@@ -222,10 +222,10 @@ impl Found {
                 (seat, value) => _ = self.seats.insert(seat, seen(value)?),
             }
         }
-        for (holder, units) in pairs(&piece.holders) {
-            match (holder.parse().map_err(Error::corrupt)?, units) {
+        for (holder, count) in pairs(&piece.holders) {
+            match (holder.parse().map_err(Error::corrupt)?, count) {
                 (holder, "") => _ = self.holders.remove(&holder),
-                (holder, units) => _ = self.holders.insert(holder, number(units)?),
+                (holder, count) => _ = self.holders.insert(holder, counted(count)?),
             }
         }
         let mut bereft = Vec::new();

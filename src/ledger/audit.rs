@@ -69,7 +69,7 @@ async fn event_in_tx(tx: &Tx<'_>, event_id: &EventId) -> Result<PostgresPicture,
             (SELECT count(*) FROM seats s WHERE s.event_id = e.event_id),
             state, hold_ttl_ms::text, max_hold_ms::text, max_units_per_hold::text,
             max_units_per_holder::text, (hold_durability = 'JOURNALED')::int::text,
-            max_expired_holds::text, cool_down_ms::text
+            max_expired_holds::text, cool_down_ms::text, max_holds_per_holder::text
         FROM events e LEFT JOIN journal_cursors c USING (event_id) WHERE event_id = $1";
     let kept = CLOSED_EVENT_KEPT.as_secs_f64();
     let row = tx.query_opt(SQL, &[&event_id.as_str(), &kept]).await?;

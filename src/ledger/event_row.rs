@@ -20,7 +20,7 @@ macro_rules! own_columns {
         "event_id, name, venue, city, start_time, state, hold_ttl_ms, max_hold_ms, \
          max_units_per_hold, max_units_per_holder, hold_durability, payment_window_ms, \
          late_payment, orphan_policy, waiting_room, admissions_per_minute, admission_ttl_ms, \
-         max_expired_holds, cool_down_ms, offer_ttl_ms"
+         max_expired_holds, cool_down_ms, offer_ttl_ms, max_holds_per_holder"
     };
 }
 pub(super) use own_columns;
@@ -34,7 +34,7 @@ macro_rules! event_columns {
 pub(super) use event_columns;
 
 /// How many [`own_columns`] there are.
-const OWN: usize = 20;
+const OWN: usize = 21;
 /// The first column after [`event_columns`].
 pub(super) const AFTER_EVENT: usize = OWN + 2;
 /// The first column after [`event_columns`], revision and epoch.
@@ -66,6 +66,7 @@ impl OwnValues {
             Box::new(to_i32(event.max_expired_holds)),
             Box::new(millis(event.cool_down)),
             Box::new(millis(event.offer_ttl)),
+            Box::new(to_i32(event.max_holds_per_holder)),
         ])
     }
 
@@ -111,6 +112,7 @@ pub(super) fn event_from_row(row: &Row) -> Result<Event, Error> {
         max_expired_holds: to_u32(row.get(17)),
         cool_down: span(18)?,
         offer_ttl: span(19)?,
+        max_holds_per_holder: to_u32(row.get(20)),
         create_time: row.get(OWN),
         update_time: row.get(OWN + 1),
     })

@@ -70,7 +70,7 @@ impl Ledger {
             "-- create_event\nINSERT INTO events (",
             own_columns!(),
             ", fingerprint) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
-                $15, $16, $17, $18, $19, $20, $21)
+                $15, $16, $17, $18, $19, $20, $21, $22)
             ON CONFLICT (event_id) DO NOTHING RETURNING event_id"
         );
         const CURSOR: &str = "-- create_event: cursor
@@ -119,8 +119,8 @@ impl Ledger {
             "-- update_event\nUPDATE events SET (",
             own_columns!(),
             ") = ROW($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
-                $18, $19, $20), revision = revision + 1, update_time = now()
-            WHERE event_id = $21 RETURNING update_time"
+                $18, $19, $20, $21), revision = revision + 1, update_time = now()
+            WHERE event_id = $22 RETURNING update_time"
         );
         self.run_tx(|tx| {
             async move {

@@ -129,6 +129,11 @@ async fn find(clients: &Clients, event_id: &str, need: Need) -> anyhow::Result<H
         limit == 0,
         "event {event_id} allows {limit} units to a holder; a load needs one without that limit"
     );
+    let limit = event.max_holds_per_holder;
+    ensure!(
+        limit == 0,
+        "event {event_id} allows {limit} holds to a holder; a load needs one without that limit"
+    );
     let request = GetSeatMapRequest { event_id: event_id.to_owned(), ..Default::default() };
     let map = clients.of(0).get_seat_map(request).await.map_err(|status| why(&status))?;
     let seats = map.into_inner().seats.into_iter();

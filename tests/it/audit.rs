@@ -249,6 +249,7 @@ async fn under_load_nothing_differs_but_what_is_broken() {
     let stage = Stage::empty().await;
     let mut house = small_event(EVENT);
     house.chart.as_mut().unwrap().areas[0].capacity = 1_000_000;
+    house.event.as_mut().unwrap().max_holds_per_holder = 1_000;
     stage.server.create_event(house).await.unwrap();
     let other = stage.another_server().await;
     let until = Instant::now() + Duration::from_secs(38);

@@ -61,7 +61,10 @@ impl Scripts {
         let Stage { stores, server } = Stage::empty().await;
         let mut house = house();
         // So that holds can be undone.
-        house.event.as_mut().unwrap().set_hold_durability(HoldDurability::Journaled);
+        let event = house.event.as_mut().unwrap();
+        event.set_hold_durability(HoldDurability::Journaled);
+        // So that holds are counted.
+        event.max_holds_per_holder = 1_000;
         server.create_event(house).await.unwrap();
         server.app.stop().await;
         let holds = Holds::new(&stores.settings().redis_url).unwrap();

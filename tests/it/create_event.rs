@@ -14,7 +14,7 @@ async fn what_is_given_comes_back() {
     assert_eq!(event.hold_ttl.unwrap().seconds, 900);
     assert_eq!(event.max_hold_time.unwrap().seconds, 7_200);
     assert_eq!(event.max_units_per_hold, 50);
-    assert_eq!(event.max_units_per_holder, 0);
+    assert_eq!((event.max_units_per_holder, event.max_holds_per_holder), (0, 0));
     assert_eq!(event.hold_durability(), HoldDurability::Fast);
 
     let answer = stage.server.catalog.clone();

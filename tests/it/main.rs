@@ -50,6 +50,7 @@ mod get_hold;
 mod get_seat_map;
 mod hold;
 mod hold_durability;
+mod holds_per_holder;
 mod house;
 mod inspect;
 mod journal_holds;

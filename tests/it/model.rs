@@ -14,7 +14,7 @@ use crate::change_hold::{change, to};
 use crate::operator::{force_release, reassign};
 use crate::support::{
     Server, Stage, eventually, floor, hold_request,
-    model::{CAPACITY, Model, PER_HOLD, PER_HOLDER, SEATS, Verdict, View},
+    model::{CAPACITY, HOLDS_PER_HOLDER, Model, PER_HOLD, PER_HOLDER, SEATS, Verdict, View},
     refusal, seat, small_event,
 };
 
@@ -250,6 +250,7 @@ async fn play(servers: [&Server; 2], journaled: bool, steps: &[Step]) -> usize {
     let own = event.event.as_mut().unwrap();
     own.max_units_per_hold = PER_HOLD as i32;
     own.max_units_per_holder = PER_HOLDER as i32;
+    own.max_holds_per_holder = HOLDS_PER_HOLDER as i32;
     if journaled {
         own.set_hold_durability(HoldDurability::Journaled);
     }

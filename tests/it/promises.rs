@@ -35,6 +35,7 @@ fn the_contract_promises_the_bounds_that_are_kept() {
             ),
         ),
         (&event, format!("At most {}.", l::MAX_UNITS_PER_HOLDER)),
+        (&event, format!("At most {}. A hold that is", l::MAX_HOLDS_PER_HOLDER)),
         (&event, format!("0 to {} units", l::MAX_PRICE_UNITS)),
         (&event, format!("1 to {} in the order", l::MAX_SEATS_PER_ROW)),
         (&event, format!("1 to {}. It can grow", l::MAX_AREA_CAPACITY)),

@@ -288,14 +288,27 @@ impl Comparison<'_> {
         for sale in &self.later {
             *used.entry(&sale.holder_id).or_default() -= i64::from(sale.units);
         }
-        let all: HashSet<&HolderId> = redis.holders.keys().chain(used.keys().copied()).collect();
-        let miscounted = all.into_iter().filter_map(|holder| {
-            let count = redis.holders.get(holder).copied().unwrap_or_default();
-            let counted = count - used.get(holder).copied().unwrap_or_default();
+        let mut open: HashMap<&HolderId, i64> = HashMap::new();
+        for record in redis.holds.values().filter(|_| redis.counts_holds()) {
+            *open.entry(&record.holder_id).or_default() += 1;
+        }
+        let mut miscounted = Vec::new();
+        let counted = redis.holders.keys();
+        let all = counted.chain(used.keys().copied()).chain(open.keys().copied());
+        let all: HashSet<&HolderId> = all.collect();
+        for holder in all {
+            let of = |counts: &HashMap<&HolderId, i64>| counts.get(holder).copied().unwrap_or(0);
+            let counted = redis.holders.get(holder).copied().unwrap_or_default();
+            let (units, holds) = (counted.units - of(&used), counted.holds - of(&open));
             let holder = holder.to_string();
-            (counted != 0).then_some(Difference::HolderCount { holder, counted })
-        });
-        let miscounted: Vec<_> = miscounted.collect();
+            if units != 0 {
+                let holder = holder.clone();
+                miscounted.push(Difference::HolderCount { holder, counted: units });
+            }
+            if holds != 0 {
+                miscounted.push(Difference::HolderHolds { holder, counted: holds });
+            }
+        }
         self.found.extend(miscounted);
     }
 }

@@ -25,6 +25,7 @@ pub enum Difference {
     HoldWithoutSeat { hold: HoldId, seat: String, redis: Seen },
     AreaCount { area: String, offered: i64 },
     HolderCount { holder: String, counted: i64 },
+    HolderHolds { holder: String, counted: i64 },
 
     HoldNotDue { hold: HoldId },
     HoldDueAt { hold: HoldId, due_ms: i64, expected_ms: i64 },
@@ -83,7 +84,7 @@ impl Difference {
     }
 
     /// Every kind that counts, for a metric of each.
-    pub const KINDS: [Kind; 33] = [
+    pub const KINDS: [Kind; 34] = [
         "not_loaded",
         "other_epoch",
         "log_end",
@@ -99,6 +100,7 @@ impl Difference {
         "hold_without_seat",
         "area_count",
         "holder_count",
+        "holder_holds",
         "hold_not_due",
         "hold_due_at",
         "due_without_hold",
@@ -136,6 +138,7 @@ impl Difference {
             Self::HoldWithoutSeat { .. } => "hold_without_seat",
             Self::AreaCount { .. } => "area_count",
             Self::HolderCount { .. } => "holder_count",
+            Self::HolderHolds { .. } => "holder_holds",
             Self::HoldNotDue { .. } => "hold_not_due",
             Self::HoldDueAt { .. } => "hold_due_at",
             Self::DueWithoutHold { .. } => "due_without_hold",
@@ -185,6 +188,7 @@ impl Difference {
             | Self::HoldWithoutSeat { .. }
             | Self::AreaCount { .. }
             | Self::HolderCount { .. }
+            | Self::HolderHolds { .. }
             | Self::HoldNotDue { .. }
             | Self::HoldDueAt { .. }
             | Self::DueWithoutHold { .. }
@@ -241,7 +245,8 @@ impl fmt::Display for Difference {
             | Self::SeatWithoutHold { .. }
             | Self::HoldWithoutSeat { .. }
             | Self::AreaCount { .. }
-            | Self::HolderCount { .. } => self.of_a_place(f),
+            | Self::HolderCount { .. }
+            | Self::HolderHolds { .. } => self.of_a_place(f),
             Self::HoldNotDue { .. }
             | Self::HoldDueAt { .. }
             | Self::DueWithoutHold { .. }

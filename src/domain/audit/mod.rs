@@ -11,5 +11,5 @@ mod words;
 pub use compare::{compare, compare_stream};
 pub use difference::{Difference, Kind, Mend};
 pub use pictures::{
-    AreaBook, House, JournalRow, PostgresPicture, RULES, RecentSale, RedisPicture, Seen,
+    AreaBook, Counted, House, JournalRow, PostgresPicture, RULES, RecentSale, RedisPicture, Seen,
 };

@@ -13,7 +13,7 @@ use crate::domain::{
 
 /// The names of an event's rules, which are those of the fields that Redis has
 /// them in.
-pub const RULES: [&str; 8] = [
+pub const RULES: [&str; 9] = [
     "state",
     "hold_ttl_ms",
     "max_hold_ms",
@@ -22,7 +22,10 @@ pub const RULES: [&str; 8] = [
     "journaled",
     "max_expired_holds",
     "cool_down_ms",
+    MAX_HOLDS_PER_HOLDER,
 ];
+/// Where this one is 0, Redis does not count holds.
+const MAX_HOLDS_PER_HOLDER: &str = "max_holds_per_holder";
 
 /// What Redis says of a seat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,6 +45,15 @@ impl fmt::Display for Seen {
             Self::Blocked => f.write_str("blocked"),
         }
     }
+}
+
+/// What Redis counts of a holder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counted {
+    /// Held and owned.
+    pub units: i64,
+    /// Open holds, where the event limits them.
+    pub holds: i64,
 }
 
 /// Redis, at one position.
@@ -64,8 +76,8 @@ pub struct RedisPicture {
     pub due: HashMap<HoldId, i64>,
     /// Free units and capacity, by area index.
     pub areas: Vec<(i64, i64)>,
-    /// Units held and owned.
-    pub holders: HashMap<HolderId, i64>,
+    /// What is counted of each holder.
+    pub holders: HashMap<HolderId, Counted>,
     /// Read after Postgres' picture: holds of recent sales, and journaled holds
     /// that are not among `holds`.
     pub later: HashMap<HoldId, HoldRecord>,
@@ -74,6 +86,11 @@ pub struct RedisPicture {
 impl RedisPicture {
     pub fn seat(&self, seat: SeatIndex) -> Seen {
         self.seats.get(&seat).copied().unwrap_or(Seen::Free)
+    }
+
+    /// Whether Redis counts holds, as its own rule says.
+    pub fn counts_holds(&self) -> bool {
+        self.rules.iter().any(|(name, value)| name == MAX_HOLDS_PER_HOLDER && value != "0")
     }
 }
 

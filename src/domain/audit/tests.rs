@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 use super::{
-    AreaBook, Difference, House, JournalRow, PostgresPicture, RecentSale, RedisPicture, Seen,
-    compare, compare_stream,
+    AreaBook, Counted, Difference, House, JournalRow, PostgresPicture, RecentSale, RedisPicture,
+    Seen, compare, compare_stream,
 };
 use crate::domain::{
     Area, AreaHolding, AreaIndex, AreaState, Chart, Currency, Epoch, HoldId, HoldRecord, HoldState,
@@ -52,7 +52,9 @@ fn agreeing() -> Pictures {
         log_end: Some(AT),
         revision: 1,
         seat_count: 4,
-        rules: vec![("state".into(), "ON_SALE".into())],
+        rules: [("state", "ON_SALE"), ("max_holds_per_holder", "3")]
+            .map(|(name, value)| (name.into(), value.into()))
+            .into(),
         seats: [
             (SeatIndex(0), Seen::Held(id(1))),
             (SeatIndex(1), Seen::Sold(id(2))),
@@ -62,7 +64,7 @@ fn agreeing() -> Pictures {
         holds: [(id(1), held.clone())].into(),
         due: [(id(1), held.expires_ms)].into(),
         areas: vec![(5, 10)],
-        holders: [(ann(), 7)].into(),
+        holders: [(ann(), counted(7, 1))].into(),
         ..RedisPicture::default()
     };
     let postgres = PostgresPicture {
@@ -136,8 +138,13 @@ fn each_difference_is_found() {
         (|p| p.redis.areas[0] = (4, 9), &["area_capacity"]),
         (|p| p.redis.areas[0].0 += 1, &["area_count"]),
         (|p| p.redis.areas.clear(), &["area_capacity", "area_count"]),
-        (|p| _ = p.redis.holders.drain(), &["holder_count"]),
-        (|p| _ = p.redis.holders.insert("bob".parse().unwrap(), 1), &["holder_count"]),
+        (|p| _ = p.redis.holders.drain(), &["holder_count", "holder_holds"]),
+        (|p| counts(p, "bob", 1, 0), &["holder_count"]),
+        (|p| counts(p, "bob", 0, 1), &["holder_holds"]),
+        (|p| counts(p, "ann", 7, 0), &["holder_holds"]),
+        (|p| counts(p, "ann", 8, 0), &["holder_count", "holder_holds"]),
+        // Where there is no such limit, holds are not counted.
+        (|p| no_limit_of_holds(p), &["holder_holds"]),
         (|p| p.postgres.cursor = Some(Position { seq: 6, ..AT }), &["journal_stands"]),
         (|p| p.postgres.cursor = None, &["no_journal_cursor"]),
         (|p| _ = p.redis.seats.remove(&SeatIndex(1)), &["sold_seat"]),
@@ -161,6 +168,20 @@ fn each_difference_is_found() {
         let mut pictures = agreeing();
         make(&mut pictures);
         assert_eq!(&kinds(&pictures), expected, "case {i}");
+    }
+}
+
+fn counted(units: i64, holds: i64) -> Counted {
+    Counted { units, holds }
+}
+
+fn counts(pictures: &mut Pictures, holder: &str, units: i64, holds: i64) {
+    pictures.redis.holders.insert(holder.parse().unwrap(), counted(units, holds));
+}
+
+fn no_limit_of_holds(pictures: &mut Pictures) {
+    for rules in [&mut pictures.redis.rules, &mut pictures.postgres.rules] {
+        rules[1].1 = "0".into();
     }
 }
 
@@ -227,13 +248,13 @@ fn a_hold_that_only_the_journal_leads_to_is_found() {
     let mut pictures = agreeing();
     let units_only = record(&[], 1);
     pictures.redis.areas[0].0 = 4;
-    pictures.redis.holders.insert("ann".parse().unwrap(), 8);
+    counts(&mut pictures, "ann", 8, 2);
     let row = JournalRow { record: units_only.clone(), is_live: true };
     pictures.postgres.journal.insert(id(6), row);
     pictures.redis.later.insert(id(6), units_only);
     assert_eq!(kinds(&pictures), ["hold_not_due"]);
     pictures.redis.later.clear();
-    assert_eq!(kinds(&pictures), ["area_count", "holder_count", "missing_hold"]);
+    assert_eq!(kinds(&pictures), ["area_count", "holder_count", "holder_holds", "missing_hold"]);
 }
 
 /// It was lost with Redis, and its seat has been sold since.

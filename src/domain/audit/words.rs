@@ -102,6 +102,11 @@ impl Difference {
                 "holder {holder}: Redis counts {counted:+} unit(s) beside what is held and owned: \
                  the holder's limit is wrong by as much"
             ),
+            Self::HolderHolds { holder, counted } => write!(
+                f,
+                "holder {holder}: Redis counts {counted:+} hold(s) beside those that are open: the \
+                 holder's limit is wrong by as much"
+            ),
             _ => Ok(()),
         }
     }

@@ -15,8 +15,8 @@ use crate::{
         ADMISSION_TTL, ADMISSIONS_PER_MINUTE, COOL_DOWN, DEFAULT_ADMISSION_TTL,
         DEFAULT_ADMISSIONS_PER_MINUTE, DEFAULT_COOL_DOWN, DEFAULT_HOLD_TTL, DEFAULT_MAX_HOLD_TIME,
         DEFAULT_MAX_UNITS_PER_HOLD, DEFAULT_OFFER_TTL, DEFAULT_PAYMENT_WINDOW, MAX_CITY_CHARS,
-        MAX_EXPIRED_HOLDS, MAX_HOLD_TIME, MAX_NAME_CHARS, MAX_UNITS_PER_HOLD, MAX_UNITS_PER_HOLDER,
-        OFFER_TTL, PAYMENT_WINDOW,
+        MAX_EXPIRED_HOLDS, MAX_HOLD_TIME, MAX_HOLDS_PER_HOLDER, MAX_NAME_CHARS, MAX_UNITS_PER_HOLD,
+        MAX_UNITS_PER_HOLDER, OFFER_TTL, PAYMENT_WINDOW,
     },
     proto,
 };
@@ -150,7 +150,7 @@ fn fingerprint(request: &proto::CreateEventRequest) -> String {
 }
 
 /// The fields of an event that can change, as a mask names them.
-const CHANGEABLE: [&str; 19] = [
+const CHANGEABLE: [&str; 20] = [
     "name",
     "venue",
     "city",
@@ -160,6 +160,7 @@ const CHANGEABLE: [&str; 19] = [
     "max_hold_time",
     "max_units_per_hold",
     "max_units_per_holder",
+    "max_holds_per_holder",
     "hold_durability",
     "payment_window",
     "late_payment",
@@ -233,6 +234,12 @@ fn values(
         "event.max_units_per_holder",
         event.max_units_per_holder,
         0..=MAX_UNITS_PER_HOLDER,
+    );
+    change.max_holds_per_holder = number(
+        fields,
+        "event.max_holds_per_holder",
+        event.max_holds_per_holder,
+        0..=MAX_HOLDS_PER_HOLDER,
     );
     change.admissions_per_minute = number(
         fields,

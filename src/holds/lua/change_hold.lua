@@ -94,7 +94,7 @@ end
 
 local function over_limit()
   return after > before and max_units_per_holder > 0
-    and doomed:units_used(request.holder) - before + after > max_units_per_holder
+    and doomed:used(request.holder) - before + after > max_units_per_holder
 end
 
 -- Why what is new is not to be had.
@@ -114,7 +114,7 @@ local function why_not()
     if #short > 0 or over_limit() then
       if seen == request.scan then return 'Backlog' end
       if #short > 0 then return {Refused = {Insufficient = short}} end
-      local used = doomed:units_used(request.holder) - before
+      local used = doomed:used(request.holder) - before
       return {Refused = {LimitPerHolder = {max_units_per_holder, used}}}
     end
   end
@@ -146,7 +146,7 @@ changed_seats(HELD, got)
 free_seats(id, given)
 for _, part in ipairs(areas_got) do take_area(part[1], part[2]) end
 for _, part in ipairs(areas_given) do take_area(part[1], -part[2]) end
-count_units(request.holder, after - before)
+count(request.holder, after - before, 0)
 hold[SEATS_HELD], hold[AREAS_HELD] = request.seats, areas
 changed_hold(id, hold)
 write_all()

@@ -56,10 +56,12 @@ local function sell(id, hold, order, seats, units)
   end
   sell_seats(id, seats)
   if hold and hold[STATE] ~= CONFIRMED then
-    if hold[STATE] ~= ACTIVE and hold[STATE] ~= CONFIRMING then
+    if hold[STATE] == ACTIVE or hold[STATE] == CONFIRMING then
+      count(hold[HOLDER], 0, -1)
+    else
       -- Its items had gone back on sale here; take them again.
       for _, part in ipairs(hold[AREAS_HELD]) do take_area(part[AREA], part[QUANTITY]) end
-      count_units(hold[HOLDER], unit_count(hold))
+      count(hold[HOLDER], unit_count(hold), 0)
     end
     hold[STATE], hold[ENDED], hold[ORDER] = CONFIRMED, now, order
     put(id, hold)

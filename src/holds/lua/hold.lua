@@ -6,17 +6,17 @@
 --         event's), seats, areas ({area, quantity} each), revision: of the event
 --         that the caller knows, 0 where none is to be made, entitled: whether it is
 --         by the waiting list's first pick, owed: whether the holder may be cooling down,
---         beside: {seat, the one beyond it or nil} each, which must not be left
---         alone, strict: or else the hold is refused} each.
+--         or have as many holds as he may, beside: {seat, the one beyond it or nil} each,
+--         which must not be left alone, strict: or else the hold is refused} each.
 -- Output: for each {Held = record}, new or made by the same request before; or
 --         {Stranding = {record, seats left alone}}; or
 --         Reused, {Ended = record}, Behind: the caller's event is too old,
 --         {NotOnSale = state}, {TtlTooLong = ms}, {LimitPerHold = limit},
 --         {CoolingDown = ms}, {Unavailable = {{seat, status}, ...}},
 --         {Insufficient = {{area, available}, ...}}, {Orphans = seats},
---         {LimitPerHolder = {limit, used}}, or Backlog: more holds have run
---         out than this script looks through; end them and ask again; or
---         Failed: a record in its way is damaged.
+--         {LimitPerHolder = {limit, used}}, {HoldsPerHolder = {limit, used}}, or
+--         Backlog: more holds have run out than this script looks through; end
+--         them and ask again; or Failed: a record in its way is damaged.
 -- Events: holds that ran out and stood in the way expire; the holds are made.
 
 -- Beginnings of {Held = record} and {Done = answers}.
@@ -49,7 +49,7 @@ local function take(asked, hold)
   end
   changed_seats(HELD, asked.seats)
   for _, part in ipairs(asked.areas) do take_area(part[1], part[2]) end
-  count_units(asked.holder, unit_count(hold))
+  count(asked.holder, unit_count(hold), 1)
   changed_hold(asked.hold_id, hold)
   new.due[#new.due + 1] = hold[EXPIRES]
   new.due[#new.due + 1] = asked.hold_id
@@ -79,16 +79,20 @@ local function hold(asked)
   local unavailable = doomed:add_owners(asked.seats)
   if #unavailable > 0 then return {Unavailable = unavailable} end
   local function over_limit()
-    return max_units_per_holder > 0
-      and doomed:units_used(asked.holder) + units > max_units_per_holder
+    local units_used, holds_used = doomed:used(asked.holder)
+    if max_units_per_holder > 0 and units_used + units > max_units_per_holder then
+      return {LimitPerHolder = {max_units_per_holder, units_used}}
+    end
+    if max_holds_per_holder > 0 and not asked.owed and holds_used >= max_holds_per_holder then
+      return {HoldsPerHolder = {max_holds_per_holder, holds_used}}
+    end
   end
   if #doomed:short_areas(asked.areas) > 0 or over_limit() then
     local seen = list_first and 0 or doomed:add_due(request.scan)
-    local short = doomed:short_areas(asked.areas)
-    if #short > 0 or over_limit() then
+    local short, over = doomed:short_areas(asked.areas), over_limit()
+    if #short > 0 or over then
       if seen == request.scan then return 'Backlog' end
-      if #short > 0 then return {Insufficient = short} end
-      return {LimitPerHolder = {max_units_per_holder, doomed:units_used(asked.holder)}}
+      return #short > 0 and {Insufficient = short} or over
     end
   end
 

@@ -4,7 +4,7 @@
 -- Input:  incarnation: the life of Redis that Postgres knows of; rules,
 --         seat_count, areas as in configure, each area {free, capacity};
 --         blocked: seats; sold: {seat, hold_id} each; holds and ended: {hold_id,
---         record} each; holders: {holder, units} each.
+--         record} each; holders: {holder, units, open holds} each.
 -- Output: Loaded; Elsewhere: this is another life of Redis, which may have lost
 --         what was answered since; or {Stale = epoch}: Redis has this epoch, or
 --         a higher one.
@@ -47,7 +47,10 @@ for i, state in ipairs(request.areas) do
   add(areas, 'f' .. (i - 1), state[1])
   add(areas, 'c' .. (i - 1), state[2])
 end
-for _, holder in ipairs(request.holders) do add(holders, holder[1], holder[2]) end
+max_holds_per_holder = request.rules[10]
+for _, holder in ipairs(request.holders) do
+  add(holders, holder[1], counted_as(holder[2], holder[3]))
+end
 in_bulk('HSET', SEATS, seats)
 in_bulk('HSET', HOLDS, holds)
 in_bulk('ZADD', DUE, due)
@@ -57,6 +60,7 @@ redis.call('HSET', META, 'incarnation', incarnation, 'epoch', request.epoch, 'se
   'state', request.rules[2], 'hold_ttl_ms', request.rules[3], 'max_hold_ms', request.rules[4],
   'max_units_per_hold', request.rules[5], 'max_units_per_holder', request.rules[6],
   'journaled', request.rules[7], 'max_expired_holds', request.rules[8],
-  'cool_down_ms', request.rules[9], 'seat_count', request.seat_count)
+  'cool_down_ms', request.rules[9], 'max_holds_per_holder', request.rules[10],
+  'seat_count', request.seat_count)
 redis.call('XADD', LOG, request.epoch .. '-0', 'at', now, 'reset', 1)
 return done('Loaded')

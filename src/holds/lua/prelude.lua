@@ -37,14 +37,18 @@ local function list(parts)
   return LIST .. struct.pack('>I4', #parts) .. table.concat(parts)
 end
 
+-- Where it is 0, holds are not counted.
+local max_holds_per_holder
+
 -- Why this script must not run, if it must not: the event is not here, or not
 -- in the caller's epoch. What was built in another life of Redis may be older
 -- than what that life had answered: it counts as not here.
 local function fenced_off()
-  local meta = redis.call('HMGET', META, 'incarnation', 'epoch')
+  local meta = redis.call('HMGET', META, 'incarnation', 'epoch', 'max_holds_per_holder')
   if meta[1] ~= incarnation then return cmsgpack.pack('NotLoaded') end
   local epoch = tonumber(meta[2])
   if epoch ~= request.epoch then return cmsgpack.pack({Epoch = epoch}) end
+  max_holds_per_holder = tonumber(meta[3]) or 0
 end
 
 local function hold_of(id)
@@ -73,10 +77,26 @@ local function unit_count(hold)
   return sum
 end
 
-local function count_units(holder, delta)
-  if delta ~= 0 and redis.call('HINCRBY', HOLDERS, holder, delta) <= 0 then
-    redis.call('HDEL', HOLDERS, holder)
-  end
+-- What a holder has is one number: his units, and, only where the event limits holds,
+-- 2^32 for each that is open. Doubles have it exactly, for 2^21 holds.
+local ONE_HOLD = 4294967296
+
+local function counted_as(units, holds)
+  return max_holds_per_holder > 0 and units + holds * ONE_HOLD or units
+end
+
+-- Units and open holds of such a number. Units may be miscounted below 0.
+local function counts_of(number)
+  number = tonumber(number) or 0
+  local holds = math.floor(number / ONE_HOLD + 0.5)
+  return number - holds * ONE_HOLD, holds
+end
+
+local function count(holder, units, holds)
+  local delta = counted_as(units, holds)
+  if delta == 0 then return end
+  units, holds = counts_of(redis.call('HINCRBY', HOLDERS, holder, delta))
+  if units <= 0 and holds <= 0 then redis.call('HDEL', HOLDERS, holder) end
 end
 
 -- The change that a script makes, gathered while it is made and written to the
@@ -150,7 +170,7 @@ end
 local function give_back(id, hold, state)
   free_seats(id, hold[SEATS_HELD])
   for _, part in ipairs(hold[AREAS_HELD]) do take_area(part[AREA], -part[QUANTITY]) end
-  count_units(hold[HOLDER], -unit_count(hold))
+  count(hold[HOLDER], -unit_count(hold), -1)
   hold[STATE], hold[ENDED] = state, now
   put(id, hold)
   redis.call('ZREM', DUE, id)

@@ -24,11 +24,11 @@ if hold[HOLDER] == to then return done({Reassigned = hold}) end
 if hold[HOLDER] ~= from then return done('Elsewhere') end
 if hold[ORDER] ~= '' then return done({Ordered = hold[ORDER]}) end
 
--- Audits read the units of both again: of the new holder by the log's entry, of the
+-- Audits read what is counted of both again: of the new holder by the log's entry, of the
 -- old one because they knew him as the hold's.
 local units = unit_count(hold)
-count_units(from, -units)
-count_units(to, units)
+count(from, -units, -1)
+count(to, units, 1)
 hold[HOLDER] = to
 changed_hold(id, hold)
 log_change()

@@ -68,7 +68,7 @@ local before = unit_count(hold)
 free_seats(id, given)
 for _, part in ipairs(areas_given) do take_area(part[1], -part[2]) end
 hold[SEATS_HELD], hold[AREAS_HELD] = kept, areas_kept
-count_units(request.holder, unit_count(hold) - before)
+count(request.holder, unit_count(hold) - before, 0)
 changed_hold(id, hold)
 log_change()
 return done({Reduced = hold})

@@ -24,7 +24,7 @@ for _, part in ipairs(request.areas) do units = units + part[2] end
 if #freed > 0 then redis.call('HDEL', SEATS, unpack(freed)) end
 changed_seats(AVAILABLE, freed)
 for _, part in ipairs(request.areas) do take_area(part[1], -part[2]) end
-count_units(request.holder, -units)
+count(request.holder, -units, 0)
 put(request.return_id, {request.holder, '', 'R', now, now, now, {}, {}, '', 0, 0})
 log_change()
 return done('Returned')

@@ -139,14 +139,14 @@ function Doomed:short_areas(areas)
   return short
 end
 
--- Units that the holder has, without what the doomed will give back.
-function Doomed:units_used(holder)
-  if max_units_per_holder == 0 then return 0 end
-  local used = tonumber(redis.call('HGET', HOLDERS, holder)) or 0
+-- Units and open holds that the holder has, without what the doomed will give back.
+function Doomed:used(holder)
+  if max_units_per_holder == 0 and max_holds_per_holder == 0 then return 0, 0 end
+  local units, holds = counts_of(redis.call('HGET', HOLDERS, holder))
   for _, hold in pairs(self.holds) do
-    if hold[HOLDER] == holder then used = used - unit_count(hold) end
+    if hold[HOLDER] == holder then units, holds = units - unit_count(hold), holds - 1 end
   end
-  return used
+  return math.max(units, 0), holds
 end
 
 local function is_free(seat)

@@ -9,6 +9,7 @@ pub const SEATS: usize = 12;
 pub const CAPACITY: i32 = 20;
 pub const PER_HOLD: usize = 5;
 pub const PER_HOLDER: usize = 14;
+pub const HOLDS_PER_HOLDER: usize = 3;
 
 /// A hold as the model has it.
 #[derive(Debug, Clone)]
@@ -78,6 +79,8 @@ impl Model {
             .filter(|held| held.holder == holder)
             .map(|held| held.seats.len() + held.units as usize)
             .sum();
+        let is_open = |state| matches!(state, HoldState::Active | HoldState::Confirming);
+        let open = self.holds.iter().filter(|held| held.holder == holder && is_open(held.state));
         let free = CAPACITY - self.living().map(|held| held.units).sum::<i32>();
         let refused = if asked > PER_HOLD {
             Some("HOLDER_LIMIT_EXCEEDED")
@@ -85,7 +88,7 @@ impl Model {
             Some("SEAT_UNAVAILABLE")
         } else if free < units {
             Some("INSUFFICIENT_CAPACITY")
-        } else if used + asked > PER_HOLDER {
+        } else if used + asked > PER_HOLDER || open.count() >= HOLDS_PER_HOLDER {
             Some("HOLDER_LIMIT_EXCEEDED")
         } else {
             None
