@@ -1,16 +1,22 @@
 //! Compiles the contract: messages, services, and the descriptor set for
 //! reflection, without a `protoc` on the machine.
 
-use std::{env, fs, path::PathBuf};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
 use prost::Message;
 use prost_types::field_descriptor_proto::{Label, Type};
 
 const PROTO_ROOT: &str = "proto";
+/// What the page is built to: it need not be there.
+const PAGE: &str = "src/http/page/dist";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed={PROTO_ROOT}");
     println!("cargo:rerun-if-changed=migrations");
+    println!("cargo:rerun-if-changed={}", nearest(PAGE).display());
     let contract: Vec<PathBuf> = fs::read_dir(format!("{PROTO_ROOT}/holdfast/v1"))?
         .map(|entry| Ok(entry?.path()))
         .collect::<std::io::Result<_>>()?;
@@ -29,6 +35,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .codec_path("crate::grpc::codec::Codec")
         .compile_fds(descriptors)?;
     Ok(())
+}
+
+/// Of a path what there is: what is not there would be taken as changed by every build.
+fn nearest(path: &str) -> &Path {
+    Path::new(path).ancestors().find(|path| path.exists()).unwrap_or(Path::new("."))
 }
 
 /// How each message names the things that a call is about.

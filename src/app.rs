@@ -23,7 +23,7 @@ use crate::{
     grpc::{self, Draining, Serving},
     health::{Health, Report},
     holds::Holds,
-    http,
+    http::{self, GrpcUrl},
     jobs::Jobs,
     ledger::{self, Ledger},
     limits::{DRAIN_TIMEOUT, HEALTH_PERIOD, METRICS_FOLD_PERIOD},
@@ -61,22 +61,25 @@ impl App {
     /// Where a setting cannot be used, an address is taken, or the database
     /// has another schema.
     pub async fn start(doors: &Doors, stores: &Stores) -> anyhow::Result<Self> {
+        Self::start_with(doors, stores, None).await
+    }
+
+    /// The same, where the page's viewers may start a sale to watch.
+    pub async fn start_with(
+        doors: &Doors,
+        stores: &Stores,
+        rush: Option<Arc<dyn http::Rush>>,
+    ) -> anyhow::Result<Self> {
         telemetry::metrics();
         let (access, locks) = entrance::of(doors)?;
         let providers = Arc::new(providers(doors)?);
         tracing::info!(by = ?providers.names().collect::<Vec<_>>(), "orders can be paid");
-        // 1. The stores. Neither needs to be there yet; but a wrong schema never
-        //    mends itself.
+        // 1. The stores.
         let links = Arc::new(Links::new(stores.redis_url.expose_secret())?);
         let holds = Arc::new(Holds::on(links.clone(), stores.holds_per_call));
-        let url = stores.postgres_url.clone();
-        let pool_size = stores.postgres_pool.into();
+        let (url, pool_size) = (stores.postgres_url.clone(), stores.postgres_pool.into());
         let ledger = Ledger::new(&ledger::Settings { url, pool_size })?;
-        match ledger.check_schema().await {
-            Err(error @ ledger::Error::Schema(_)) => return Err(error.into()),
-            Err(error) => tracing::warn!(%error, "Postgres is not there yet"),
-            Ok(()) => {}
-        }
+        check_schema(&ledger).await?;
         // 2. The rooms behind the doors.
         let feeds = Arc::new(Feeds::new(holds.clone()));
         let ledger = Arc::new(ledger);
@@ -99,20 +102,18 @@ impl App {
         let serving = Serving::new().await;
         let (grpc_listener, grpc_addr) = listen(doors.grpc_addr, "HOLDFAST_GRPC_ADDR").await?;
         let (http_listener, http_addr) = listen(doors.http_addr, "HOLDFAST_HTTP_ADDR").await?;
-        tokio::spawn(fold_metrics(flows.clone(), stop.clone()));
-        tokio::spawn(watch_stores(flows.clone(), health.clone(), stop.clone()));
-        tokio::spawn(flows.clone().tell_at_once(stop.clone()));
-        tokio::spawn(tell_health(health.clone(), serving.clone(), stop.clone()));
-        tokio::spawn(drain(draining.clone(), health.clone(), serving.clone()));
+        keep_watch(&flows, &health, &serving, &draining, &stop);
         let (door_flows, until) = (flows.clone(), draining.clone());
-        let (callers, reflects) = (access.clone(), doors.access.reflection);
-        let limits = doors.limits.clone();
+        let reflects = doors.access.reflection;
+        let (callers, limits) = (access.clone(), doors.limits.clone());
         let entrance = Entrance { door: Door::Grpc, locks: locks.clone() };
         let grpc = tokio::spawn(async move {
             let door = grpc::Rules { entrance, access: callers, limits, reflects };
             grpc::serve(grpc_listener, door, door_flows, &serving, until).await;
         });
-        let side = http::Side { access, health: health.clone(), flows: flows.clone(), providers };
+        let page = http::Page { grpc: grpc_url(doors, grpc_addr), rush };
+        let (seen, asked) = (health.clone(), flows.clone());
+        let side = http::Side { access, health: seen, flows: asked, providers, page };
         let entrance = Entrance { door: Door::Http, locks };
         let http =
             tokio::spawn(http::serve(http_listener, entrance, side, &doors.limits, stop.clone()));
@@ -202,6 +203,16 @@ pub async fn connect(stores: &Stores) -> anyhow::Result<Arc<Flows>> {
     }))
 }
 
+/// Neither store needs to be there yet; but a wrong schema never mends itself.
+async fn check_schema(ledger: &Ledger) -> anyhow::Result<()> {
+    match ledger.check_schema().await {
+        Err(error @ ledger::Error::Schema(_)) => return Err(error.into()),
+        Err(error) => tracing::warn!(%error, "Postgres is not there yet"),
+        Ok(()) => {}
+    }
+    Ok(())
+}
+
 /// Through whom orders can be paid.
 ///
 /// # Errors
@@ -251,6 +262,32 @@ async fn listen(addr: SocketAddr, setting: &str) -> anyhow::Result<(TcpListener,
         .with_context(|| format!("cannot listen on {addr}; choose another by {setting}"))?;
     let addr = listener.local_addr()?;
     Ok((listener, addr))
+}
+
+/// Where browsers find the gRPC port.
+fn grpc_url(doors: &Doors, grpc_addr: SocketAddr) -> GrpcUrl {
+    match &doors.page.public_grpc_url {
+        Some(url) => GrpcUrl::Public(url.clone()),
+        None => {
+            let scheme = if doors.access.tls_cert_file.is_some() { "https" } else { "http" };
+            GrpcUrl::Beside { scheme, port: grpc_addr.port() }
+        }
+    }
+}
+
+/// What goes on beside the doors.
+fn keep_watch(
+    flows: &Arc<Flows>,
+    health: &Arc<Health>,
+    serving: &Serving,
+    draining: &Draining,
+    stop: &CancellationToken,
+) {
+    tokio::spawn(fold_metrics(flows.clone(), stop.clone()));
+    tokio::spawn(watch_stores(flows.clone(), health.clone(), stop.clone()));
+    tokio::spawn(flows.clone().tell_at_once(stop.clone()));
+    tokio::spawn(tell_health(health.clone(), serving.clone(), stop.clone()));
+    tokio::spawn(drain(draining.clone(), health.clone(), serving.clone()));
 }
 
 /// Once somebody wants this server to go, says so, and then sends away who is here.

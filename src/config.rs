@@ -6,6 +6,7 @@ mod inspect;
 mod limits;
 mod load;
 mod mail;
+mod page;
 mod payments;
 mod queue;
 mod secrets;
@@ -20,6 +21,7 @@ pub use load::{
     StreamLoad,
 };
 pub use mail::Mail;
+pub use page::{Page, is_origin};
 pub use payments::Payments;
 pub use queue::Queue;
 pub use secrets::{IN_FILES, SecretError};
@@ -165,7 +167,7 @@ pub struct Doors {
     /// For gRPC and gRPC-Web; port 0 takes a free one.
     #[arg(long, env = "HOLDFAST_GRPC_ADDR", default_value = "127.0.0.1:50051")]
     pub grpc_addr: SocketAddr,
-    /// For probes, metrics and payment callbacks; port 0 takes a free one.
+    /// For probes, metrics, payment callbacks and the page; port 0 takes a free one.
     #[arg(long, env = "HOLDFAST_HTTP_ADDR", default_value = "127.0.0.1:8080")]
     pub http_addr: SocketAddr,
     #[command(flatten)]
@@ -178,6 +180,8 @@ pub struct Doors {
     pub mail: Mail,
     #[command(flatten)]
     pub queue: Queue,
+    #[command(flatten)]
+    pub page: Page,
 }
 
 /// What to serve on.

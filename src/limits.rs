@@ -329,6 +329,8 @@ pub const RETRY_DELAY: Duration = Duration::from_millis(200);
 pub const DEV_STORE_START_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a store may take to end.
 pub const DEV_STORE_STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the people of a sale to watch keep coming.
+pub const DEV_RUSH_SECONDS: u32 = 24;
 /// How often it is asked meanwhile.
 pub const DEV_POLL: Duration = Duration::from_millis(20);
 

@@ -170,6 +170,11 @@ pub struct SaleLoad {
     /// The time in which they come.
     #[arg(long, default_value = "10", value_parser = seconds)]
     pub seconds: Duration,
+    /// So many come as it takes to sell all that is free, in groups of up to --seats: of
+    /// five one gives back, the others buy; where no such group is free any more, they take
+    /// smaller ones.
+    #[arg(long, conflicts_with = "people")]
+    pub sell_out: bool,
 }
 
 /// `load stream`

@@ -111,9 +111,19 @@ impl Child {
         Ok(())
     }
 
+    /// Whether it has not ended yet.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.guard.try_wait(), Ok(None))
+    }
+
+    /// Asks it to end.
+    pub fn end(&mut self) {
+        self.lifeline = None;
+    }
+
     /// Ends the store, and waits for it.
     pub async fn stop(&mut self) {
-        self.lifeline = None;
+        self.end();
         if timeout(DEV_STORE_STOP_TIMEOUT, self.guard.wait()).await.is_err() {
             tracing::warn!(pid = self.id(), "a store takes long to stop");
         }

@@ -42,6 +42,7 @@ Holdfast is ready.
 
   gRPC      {grpc}  (also gRPC-Web, reflection, health)
   HTTP      http://{http}/readyz  /livez  /metrics
+  Seat map  http://{http}/  live; for operators http://{http}/ops
   Postgres  {postgres}
   Redis     {redis}
 

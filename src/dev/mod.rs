@@ -6,6 +6,7 @@ mod demo;
 pub mod house;
 mod postgres;
 mod redis;
+mod rush;
 
 pub use child::Child;
 pub use postgres::Postgres;
@@ -16,6 +17,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     pin::pin,
+    sync::Arc,
 };
 
 use anyhow::{Context as _, ensure};
@@ -33,6 +35,7 @@ use crate::{
     ledger::Ledger,
     limits::{DEFAULT_PRESENCE_TTL_SECONDS, MAX_HOLDS_PER_CALL},
 };
+use rush::Rush;
 
 /// Runs until SIGINT or SIGTERM, or until a store ends.
 ///
@@ -55,6 +58,8 @@ pub async fn run(doors: &Doors, data_dir: &Path) -> anyhow::Result<()> {
     let mut postgres = Postgres::start(&data_dir).await?;
     steps.done("postgres", &postgres.to_string());
 
+    let rush = Arc::new(Rush::new(&data_dir));
+
     let served = async {
         postgres.create_database("holdfast").await?;
         let stores = Stores {
@@ -66,7 +71,8 @@ pub async fn run(doors: &Doors, data_dir: &Path) -> anyhow::Result<()> {
         };
         let applied = Ledger::migrate(&stores.postgres_url).await?;
         steps.done("schema", &format!("{} migration(s) applied", applied.len()));
-        let app = App::start(doors, &stores).await?;
+        let app = App::start_with(doors, &stores, Some(rush.clone())).await?;
+        let _ = rush.grpc_addr.set(app.grpc_addr);
         app.ready().await;
         steps.done("server", &format!("gRPC on {}, HTTP on {}", app.grpc_addr, app.http_addr));
         let loaded = demo::load(app.grpc_addr).await?;
@@ -87,6 +93,7 @@ pub async fn run(doors: &Doors, data_dir: &Path) -> anyhow::Result<()> {
         }
     }
     println!("stopping");
+    rush.stop().await;
     if let Some(app) = app {
         app.stop().await;
     }

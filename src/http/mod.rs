@@ -1,17 +1,23 @@
-//! Room 1, the side door: probes, metrics, and payment providers' callbacks over
-//! plain HTTP.
+//! Room 1, the side door: probes, metrics, payment providers' callbacks over plain HTTP,
+//! and the page for browsers.
 
 #[cfg(feature = "failpoints")]
 mod failpoints;
+mod page;
 mod payments;
+mod rush;
 mod server;
+
+pub use page::GrpcUrl;
+pub use rush::Rush;
 
 use std::sync::Arc;
 
 use axum::{
     Extension, Json, Router,
-    extract::State,
+    extract::{FromRef, State},
     http::{HeaderMap, HeaderValue, StatusCode, header::AUTHORIZATION},
+    middleware::map_response,
     routing::get,
 };
 use serde_json::{Value, json};
@@ -37,6 +43,21 @@ pub struct Side {
     pub health: Arc<Health>,
     pub flows: Arc<Flows>,
     pub providers: Arc<Providers>,
+    pub page: Page,
+}
+
+/// What the page is told of this server.
+#[derive(Clone)]
+pub struct Page {
+    pub grpc: GrpcUrl,
+    /// Who makes sales to watch: under `holdfast dev` alone.
+    pub rush: Option<Arc<dyn Rush>>,
+}
+
+impl FromRef<Side> for Page {
+    fn from_ref(side: &Side) -> Self {
+        side.page.clone()
+    }
 }
 
 /// Serves until `stop`.
@@ -51,9 +72,15 @@ pub fn serve(
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .merge(page::routes())
         .merge(payments::routes());
+    let router = match side.page.rush {
+        Some(_) => router.merge(rush::routes()),
+        None => router,
+    };
     #[cfg(feature = "failpoints")]
     let router = router.merge(failpoints::routes());
+    let router = router.layer(map_response(page::with_care));
     let most = limits.max_http_connections;
     let places = Connections::new("http", most, limits.per_address(most));
     server::serve(listener, entrance, router.with_state(side), places, stop)

@@ -70,6 +70,8 @@ pub const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
 pub const DEFAULT_MAX_HTTP_CONNECTIONS: u32 = 1_024;
 /// Bytes of a request's head.
 pub const MAX_HTTP_HEAD_BYTES: usize = 16 * 1024;
+/// Bytes of a request to the page's demo, which names an event.
+pub const MAX_RUSH_BYTES: usize = 1024;
 /// How long a request's head may take, and a connection may wait for one.
 pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a request may take from its head to its answer; more than what a payment

@@ -24,13 +24,19 @@ mod stream;
 
 use std::{
     fs::File,
-    mem,
+    io, mem,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
 use anyhow::Context as _;
-use tokio::time::timeout;
+use tokio::{
+    signal::{
+        ctrl_c,
+        unix::{SignalKind, signal},
+    },
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -78,7 +84,7 @@ impl Run {
         let stopped = self.stopped.clone();
         tokio::spawn(async move {
             // Who is interrupted still learns what was measured, and cleans up.
-            if tokio::signal::ctrl_c().await.is_ok() {
+            if interrupted().await.is_ok() {
                 turns.stop();
                 stopped.cancel();
             }
@@ -104,6 +110,15 @@ impl Run {
 
     fn write_down(&self, taken: impl IntoIterator<Item = Taken>) {
         self.book.lock().unwrap_or_else(PoisonError::into_inner).extend(taken);
+    }
+}
+
+/// Waits for SIGINT or SIGTERM.
+async fn interrupted() -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `load sale`: an on-sale as it is. Of 33 people 20 watch, 10 hold seats and give
 //! them back, and 3 hold seats and buy them. Half of them come as soon as it opens,
 //! the others in waves; everybody wants the best seats, and who is refused looks
-//! again, and tries others.
+//! again, and tries others. Or nobody only watches, and they come until all is sold.
 
 use std::{
     sync::{
@@ -32,6 +32,8 @@ use crate::{
 const PEOPLE: u32 = 33;
 const WATCHERS: u32 = 20;
 const HOLDERS: u32 = 10;
+/// Where all is to be sold: of so many people one holds and gives back; the others buy.
+const SELL_OUT_PEOPLE: u32 = 5;
 /// The opening, where half of all come, and so many waves after it.
 const WAVES: u32 = 4;
 /// A wave is over, but for a few, in this part of the time until the next one.
@@ -44,7 +46,9 @@ const THINKING: f64 = 0.1;
 /// # Errors
 /// Where there are more people than the connections can carry.
 pub fn need(load: &SaleLoad, common: &LoadCommon) -> anyhow::Result<Need> {
-    fit("--people", load.people, common)?;
+    if !load.sell_out {
+        fit("--people", load.people, common)?;
+    }
     let holds = LOAD_SALE_HOUSE_SEATS / u64::from(load.seats);
     Ok(Need { events: 1, seats_per_hold: load.seats, holds: Some(holds) })
 }
@@ -59,7 +63,10 @@ enum Wish {
 
 impl Wish {
     /// Mixed: 10 and 33 have no common divisor, so 33 people in a row are all kinds.
-    fn of(person: u32) -> Self {
+    fn of(person: u32, sells_out: bool) -> Self {
+        if sells_out {
+            return if person.is_multiple_of(SELL_OUT_PEOPLE) { Self::Hold } else { Self::Buy };
+        }
         match u64::from(person) * 10 % u64::from(PEOPLE) {
             n if n < u64::from(WATCHERS) => Self::Watch,
             n if n < u64::from(WATCHERS + HOLDERS) => Self::Hold,
@@ -73,6 +80,7 @@ impl Wish {
 struct Sale {
     stage: Arc<Stage>,
     seats: u32,
+    sells_out: bool,
     time: Duration,
     looks: Meter,
     holds: Meter,
@@ -92,6 +100,7 @@ pub async fn play(run: &Arc<Run>, load: &SaleLoad) -> anyhow::Result<Played> {
     let sale = Arc::new(Sale {
         stage: Stage::new(run, false),
         seats: load.seats,
+        sells_out: load.sell_out,
         time: load.seconds,
         looks: Meter::default(),
         holds: Meter::default(),
@@ -103,8 +112,9 @@ pub async fn play(run: &Arc<Run>, load: &SaleLoad) -> anyhow::Result<Played> {
     run.start(None, Some(load.seconds), None);
     let begun = Instant::now();
     let (mut watchers, mut buyers) = (JoinSet::new(), JoinSet::new());
-    for person in 0..load.people {
-        match Wish::of(person) {
+    let people = people(run, load);
+    for person in 0..people {
+        match Wish::of(person, load.sell_out) {
             Wish::Watch => _ = watchers.spawn(watch(sale.clone(), person)),
             wish => _ = buyers.spawn(Person::new(&sale, person).come(wish)),
         }
@@ -119,19 +129,30 @@ pub async fn play(run: &Arc<Run>, load: &SaleLoad) -> anyhow::Result<Played> {
     let told = sum(watchers).await?;
     let mut played = Played::new("sale", took);
     played.tell("events", run.houses.len());
-    played.tell("people", load.people);
+    played.tell("people", people);
     played.tell("watchers", coming);
     played.tell("holders_and_buyers", buying);
     played.tell("seats_per_hold", load.seats);
-    played.tell("seats_sold", sale.sold.load(Ordering::Relaxed));
-    played.tell("found_nothing", sale.unlucky.load(Ordering::Relaxed));
     played.tell("messages", told.messages);
     played.tell("changes", told.seats);
     played.tell("streams_ended", told.ended);
+    played.tell("found_nothing", sale.unlucky.load(Ordering::Relaxed));
+    played.tell("seats_sold", sale.sold.load(Ordering::Relaxed));
     let verbs = [("look", &sale.looks), ("hold", &sale.holds)];
     let verbs = verbs.into_iter().chain([("release", &sale.releases), ("confirm", &sale.confirms)]);
     played.verbs.extend(verbs.map(|(name, meter)| (name, meter.tally())));
     Ok(played)
+}
+
+/// How many come. Where all is to be sold, four in five want groups of half of the seats
+/// on average: together a fifth more than there is.
+fn people(run: &Run, load: &SaleLoad) -> u32 {
+    let free: usize = run.houses.iter().map(|house| house.seats.len()).sum();
+    let free = u32::try_from(free).unwrap_or(u32::MAX);
+    match load.sell_out {
+        true => (free.saturating_mul(3) / (1 + load.seats)).max(1),
+        false => load.people,
+    }
 }
 
 /// When somebody comes: half of all at the opening, the others in waves, each
@@ -162,6 +183,8 @@ async fn watch(sale: Arc<Sale>, person: u32) -> Told {
 struct Person {
     sale: Arc<Sale>,
     number: u32,
+    /// How many: side by side.
+    seats: u32,
     client: Reservations,
     dice: fastrand::Rng,
     taken: Vec<Taken>,
@@ -170,8 +193,9 @@ struct Person {
 impl Person {
     fn new(sale: &Arc<Sale>, number: u32) -> Self {
         let client = sale.stage.run.clients.of(number as usize);
-        let dice = fastrand::Rng::with_seed(u64::from(number));
-        Self { sale: sale.clone(), number, client, dice, taken: Vec::new() }
+        let mut dice = fastrand::Rng::with_seed(u64::from(number));
+        let seats = if sale.sells_out { dice.u32(1..=sale.seats) } else { sale.seats };
+        Self { sale: sale.clone(), number, seats, client, dice, taken: Vec::new() }
     }
 
     async fn come(mut self, wish: Wish) -> Vec<Taken> {
@@ -195,7 +219,7 @@ impl Person {
                 return None;
             }
             let Some((house, first)) = self.look().await else { continue };
-            let mut taken = Taken::new(house, self.number, first..first + sale.seats);
+            let mut taken = Taken::new(house, self.number, first..first + self.seats);
             let begins = Instant::now();
             let answer = self.client.hold(taken.hold_request(&run.name, &run.houses, None)).await;
             let answer = run.meter.note(worker, begins.elapsed(), answer);
@@ -235,9 +259,12 @@ impl Person {
                 free[seat] = is_free;
             }
         }
-        let seats = usize::try_from(sale.seats).ok()?;
+        let seats = usize::try_from(self.seats).ok()?;
         let places = free.windows(seats).enumerate().filter(|(_, seats)| seats.iter().all(|&f| f));
         let places: Vec<usize> = places.map(|(first, _)| first).collect();
+        if places.is_empty() && sale.sells_out {
+            self.seats = (self.seats - 1).max(1);
+        }
         // The least of three throws: the front of the house is in demand.
         let place = (0..3).map(|_| self.dice.usize(0..places.len().max(1))).min()?;
         let first = *places.get(place)?;
@@ -253,7 +280,7 @@ impl Person {
         sale.confirms.count(worker, begins.elapsed(), &answer);
         taken.confirmed(&answer);
         if answer.is_ok() {
-            sale.sold.fetch_add(u64::from(sale.seats), Ordering::Relaxed);
+            sale.sold.fetch_add(u64::from(self.seats), Ordering::Relaxed);
         }
         self.taken.push(taken);
     }

@@ -43,7 +43,7 @@ const ROOMS: [(&str, &[&str]); 29] = [
     ("inspect", &["app", "client", "config", "domain", "flow", "proto"]),
     ("client", &["config", "reload"]),
     ("load", &["client", "config", "proto"]),
-    ("dev", &["app", "config", "ledger", "proto"]),
+    ("dev", &["app", "config", "domain", "http", "ledger", "proto"]),
     ("tls", &["reload", "telemetry"]),
     ("access", &["domain", "proto", "reload", "telemetry"]),
     ("batch", &["deadline"]),
@@ -117,7 +117,7 @@ const ROOMS: [(&str, &[&str]); 29] = [
 const PLAIN: [&str; 6] = ["deadline", "failpoint", "health", "mutants", "telemetry", "proto"];
 
 /// Crates that are at home in some rooms only.
-const HOMES: [(&str, &[&str]); 38] = [
+const HOMES: [(&str, &[&str]); 39] = [
     ("governor", &["grpc"]),
     // Clients of the contract read what it says of errors.
     ("tonic", &["client", "grpc", "load", "proto"]),
@@ -145,6 +145,7 @@ const HOMES: [(&str, &[&str]); 38] = [
     ("image", &["mail"]),
     ("iso_currency", &["mail"]),
     ("rmp_serde", &["holds", "queue"]),
+    ("rust_embed", &["http"]),
     ("deadpool_postgres", &["ledger"]),
     ("tokio_postgres", &["ledger", "dev"]),
     ("tokio_postgres_rustls", &["ledger"]),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use holdfast::{
     app::App,
-    config::{self, Access, Doors, Limits, Mail, Payments, Queue},
+    config::{self, Access, Doors, Limits, Mail, Page, Payments, Queue},
     proto::{
         self, catalog_service_client::CatalogServiceClient,
         checkout_service_client::CheckoutServiceClient,
@@ -204,8 +204,8 @@ pub fn any_doors() -> Doors {
     let any = "127.0.0.1:0".parse().unwrap();
     let (payments, mail) = (Payments::default(), Mail::default());
     let access = Access { reflection: true, ..Access::default() };
-    let (limits, queue) = (Limits::default(), Queue::default());
-    Doors { grpc_addr: any, http_addr: any, access, limits, payments, mail, queue }
+    let (limits, queue, page) = (Limits::default(), Queue::default(), Page::default());
+    Doors { grpc_addr: any, http_addr: any, access, limits, payments, mail, queue, page }
 }
 
 /// A server with [`EVENT`] on sale, on stores of its own.
