@@ -16,7 +16,7 @@ pub enum Needed {
 }
 
 /// By path. A test holds it against what reflection lists.
-const METHODS: [(&str, Role); 49] = [
+const METHODS: [(&str, Role); 50] = [
     ("/holdfast.v1.CatalogService/GetEvent", Viewer),
     ("/holdfast.v1.CatalogService/ListEvents", Viewer),
     ("/holdfast.v1.CatalogService/SearchEvents", Viewer),
@@ -40,6 +40,7 @@ const METHODS: [(&str, Role); 49] = [
     ("/holdfast.v1.OperatorService/ForceExtendHold", Operator),
     ("/holdfast.v1.OperatorService/ReassignHold", Operator),
     ("/holdfast.v1.OperatorService/ListOperatorActions", Operator),
+    ("/holdfast.v1.OperatorService/ListOpenHolds", Operator),
     ("/holdfast.v1.OperatorService/Drain", Operator),
     ("/holdfast.v1.OrderEventService/StreamOrderEvents", Confirmer),
     ("/holdfast.v1.OrderEventService/CreateWebhook", Operator),

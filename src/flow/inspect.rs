@@ -15,7 +15,7 @@ use crate::{
         SeatIndex, SeatStatus,
     },
     holds::LogEntry,
-    limits::{HOLDS_PAGE, MAX_WHY_LINES, WHY_LOG_PAGE},
+    limits::{MAX_WHY_LINES, WHY_LOG_PAGE},
 };
 
 /// An event in numbers. Places are seats and units of areas.
@@ -43,26 +43,20 @@ pub struct OpenHold {
 /// How far the open holds of an event were read.
 pub struct OpenHolds {
     event: Arc<LoadedEvent>,
-    from: From,
-}
-
-/// By whom they are told.
-enum From {
-    /// After these, all due at that moment.
-    Redis {
-        due_ms: i64,
-        told: Vec<HoldId>,
-    },
-    Journal {
-        after: HoldId,
-    },
-}
-
-impl OpenHolds {
     /// Whether Redis tells them; else the journal does.
-    pub fn is_loaded(&self) -> bool {
-        matches!(self.from, From::Redis { .. })
-    }
+    pub is_loaded: bool,
+    /// Where the next ones begin; `None` where all were told.
+    pub next: Option<HoldsAfter>,
+}
+
+/// Those that were told, by whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HoldsAfter {
+    /// All that are due before that moment, by Redis' clock, and so many of those that are
+    /// due then.
+    Redis { due_ms: i64, told: u32 },
+    /// Up to that one, in the order of ids.
+    Journal(HoldId),
 }
 
 /// All that is known of what happened to a seat.
@@ -113,40 +107,52 @@ impl Flows {
         })
     }
 
-    /// Begins to read an event's open holds.
-    pub async fn open_holds(&self, event_id: &EventId) -> Result<OpenHolds, Error> {
+    /// Begins to read an event's open holds, or goes on after those that were told. Where
+    /// Redis has lost the event since, or has it again, they are told from the first on.
+    pub async fn open_holds(
+        &self,
+        event_id: &EventId,
+        after: Option<HoldsAfter>,
+    ) -> Result<OpenHolds, Error> {
         let event = self.event_anew(event_id).await?;
         let position = self.holds.position(event_id).await?;
-        let from = match position {
-            Some(at) if at.epoch == event.epoch => From::Redis { due_ms: 0, told: Vec::new() },
-            _ => From::Journal { after: HoldId(uuid::Uuid::nil()) },
+        let is_loaded = position.is_some_and(|at| at.epoch == event.epoch);
+        let next = match (is_loaded, after) {
+            (true, Some(HoldsAfter::Redis { .. })) | (false, Some(HoldsAfter::Journal(_))) => after,
+            (true, _) => Some(HoldsAfter::Redis { due_ms: 0, told: 0 }),
+            (false, _) => Some(HoldsAfter::Journal(HoldId(uuid::Uuid::nil()))),
         };
-        Ok(OpenHolds { event, from })
+        Ok(OpenHolds { event, is_loaded, next })
     }
 
-    /// The next of them, by Redis in the order in which they run out; none where all were
-    /// told. One that ends, or is extended, between two calls may be left out, or told
-    /// twice.
-    pub async fn next_open_holds(&self, read: &mut OpenHolds) -> Result<Vec<OpenHold>, Error> {
-        let OpenHolds { event, from } = read;
+    /// The next of them, `count` at most, by Redis in the order in which they run out. One
+    /// that ends, or is extended, between two calls may be left out, or told twice; so may
+    /// one that is due at the same moment.
+    pub async fn next_open_holds(
+        &self,
+        read: &mut OpenHolds,
+        count: usize,
+    ) -> Result<Vec<OpenHold>, Error> {
+        let OpenHolds { event, next, .. } = read;
         let event_id = &event.event_id;
-        let records = match from {
-            From::Journal { after } => {
-                let page = self.ledger.open_holds(event_id, *after, HOLDS_PAGE).await?;
-                if let Some((last, _)) = page.last() {
-                    *after = *last;
-                }
+        let Some(after) = *next else { return Ok(Vec::new()) };
+        let records = match after {
+            HoldsAfter::Journal(after) => {
+                let page = self.ledger.open_holds(event_id, after, count).await?;
+                let last = page.last().filter(|_| page.len() == count);
+                *next = last.map(|(last, _)| HoldsAfter::Journal(*last));
                 page
             }
-            From::Redis { due_ms, told } => loop {
-                let due = self.holds.due_page(event_id, *due_ms, told.len(), HOLDS_PAGE).await?;
-                let Some(&(_, last_ms)) = due.last() else { break Vec::new() };
-                if last_ms != *due_ms {
-                    told.clear();
+            HoldsAfter::Redis { mut due_ms, mut told } => loop {
+                let due = self.holds.due_page(event_id, due_ms, told as usize, count).await?;
+                let is_full = due.len() == count;
+                if let Some(&(_, last_ms)) = due.last() {
+                    let at_last = due.iter().filter(|(_, ms)| *ms == last_ms).count();
+                    told = if last_ms == due_ms { told } else { 0 };
+                    told = told.saturating_add(u32::try_from(at_last).unwrap_or(u32::MAX));
+                    due_ms = last_ms;
                 }
-                let at_last = due.iter().filter(|(_, ms)| *ms == last_ms);
-                told.extend(at_last.map(|(hold_id, _)| *hold_id));
-                *due_ms = last_ms;
+                *next = is_full.then_some(HoldsAfter::Redis { due_ms, told });
                 let hold_ids: Vec<_> = due.into_iter().map(|(hold_id, _)| hold_id).collect();
                 let mut found = self.holds.audit_holds(event_id, event.epoch, &hold_ids).await?;
                 let is_open = |state| matches!(state, HoldState::Active | HoldState::Confirming);
@@ -155,8 +161,8 @@ impl Flows {
                     .filter_map(|hold_id| Some((*hold_id, found.remove(hold_id)?)))
                     .filter(|(_, record)| is_open(record.state))
                     .collect();
-                // All of them have ended since they were listed: the next ones.
-                if !page.is_empty() {
+                // Where all of them have ended since they were listed: the next ones.
+                if !page.is_empty() || !is_full {
                     break page;
                 }
                 if self.holds.position(event_id).await?.map(|at| at.epoch) != Some(event.epoch) {

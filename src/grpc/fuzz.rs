@@ -25,6 +25,9 @@ pub fn page_tokens(text: &str) {
     if let Some(number) = page_token::decode_number(text) {
         assert_eq!(page_token::decode_number(&page_token::encode_number(number)), Some(number));
     }
+    if let Some(after) = page_token::decode_holds(text) {
+        assert_eq!(page_token::decode_holds(&page_token::encode_holds(after)), Some(after));
+    }
     if let Some(order_id) = page_token::decode_order(text) {
         assert_eq!(page_token::decode_order(&page_token::encode_order(order_id)), Some(order_id));
     }
@@ -93,5 +96,6 @@ const METHODS: &[fn(&[u8]) -> Option<Decoded>] = methods! {
     ForceExtendHoldRequest => |r| decode::force_extend(r, None),
     ReassignHoldRequest => |r| decode::reassign_hold(r, None),
     ListOperatorActionsRequest => |r| decode::list_operator_actions(&r),
+    ListOpenHoldsRequest => |r| decode::list_open_holds(&r),
     JoinWaitingListRequest => |r| decode::join_waiting_list(&r),
 };

@@ -49,7 +49,7 @@ use crate::{
     access::Access,
     config::Limits,
     flow::Flows,
-    limits::{MAX_CATALOG_REQUEST_BYTES, MAX_RESERVATION_REQUEST_BYTES},
+    limits::{MAX_CATALOG_REQUEST_BYTES, MAX_RESERVATION_REQUEST_BYTES, PREFLIGHT_KEPT},
     proto::{
         FILE_DESCRIPTOR_SET, catalog_service_server::CatalogServiceServer,
         channel_service_server::ChannelServiceServer,
@@ -190,4 +190,5 @@ fn cors() -> CorsLayer {
         .allow_credentials(false)
         .allow_origin(tower_http::cors::Any)
         .expose_headers(exposed.map(HeaderName::from_static))
+        .max_age(PREFLIGHT_KEPT)
 }

@@ -72,6 +72,19 @@ impl OperatorService for Operators {
         }))
     }
 
+    async fn list_open_holds(
+        &self,
+        request: Request<proto::ListOpenHoldsRequest>,
+    ) -> Answer<proto::ListOpenHoldsResponse> {
+        let (event_id, after, page_size) = decode::list_open_holds(request.get_ref())?;
+        let listed = self.flows.list_open_holds(&event_id, after, page_size).await;
+        let (holds, next) = listed.map_err(Error::of_a_read)?;
+        Ok(Response::new(proto::ListOpenHoldsResponse {
+            holds: holds.into_iter().map(encode::open_hold).collect(),
+            next_page_token: next.map(page_token::encode_holds).unwrap_or_default(),
+        }))
+    }
+
     async fn drain(&self, _: Request<proto::DrainRequest>) -> Answer<proto::DrainResponse> {
         self.draining.ask();
         self.draining.begun().await;

@@ -1,10 +1,13 @@
-//! Page tokens: the last event, or order, of the page before, opaque to callers.
+//! Page tokens: the last event, order or hold of the page before, opaque to callers.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use crate::domain::{EventId, FoundAt, FoundBy, OrderId, Search};
+use crate::{
+    domain::{EventId, FoundAt, FoundBy, HoldId, OrderId, Search},
+    flow::HoldsAfter,
+};
 
 /// The token of the page after an event.
 pub fn encode((start_time, event_id): &(OffsetDateTime, EventId)) -> String {
@@ -74,8 +77,31 @@ pub fn decode_number(token: &str) -> Option<i64> {
     String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?.parse().ok()
 }
 
+/// The token of the page after these open holds.
+pub fn encode_holds(after: HoldsAfter) -> String {
+    URL_SAFE_NO_PAD.encode(match after {
+        HoldsAfter::Redis { due_ms, told } => format!("r {due_ms} {told}"),
+        HoldsAfter::Journal(HoldId(hold_id)) => format!("j {hold_id}"),
+    })
+}
+
+/// The open holds that a token names; `None` for what is no token of ours.
+pub fn decode_holds(token: &str) -> Option<HoldsAfter> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
+    match text.split_once(' ')? {
+        ("r", at) => {
+            let (due_ms, told) = at.split_once(' ')?;
+            Some(HoldsAfter::Redis { due_ms: due_ms.parse().ok()?, told: told.parse().ok()? })
+        }
+        ("j", hold_id) => Some(HoldsAfter::Journal(HoldId(hold_id.parse().ok()?))),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     #[test]
@@ -88,6 +114,12 @@ mod tests {
         assert_eq!(decode_found(&token, &search("A ")), Some(at));
         assert_eq!(decode_found(&token, &search("b")), None);
         assert_eq!(decode_found("not a token", &search("a")), None);
+        for after in
+            [HoldsAfter::Redis { due_ms: 7, told: 2 }, HoldsAfter::Journal(HoldId(Uuid::max()))]
+        {
+            assert_eq!(decode_holds(&encode_holds(after)), Some(after));
+        }
+        assert_eq!(decode_holds(&encode_number(7)), None);
         assert_eq!(decode("not a token"), None);
         assert_eq!(decode(""), None);
         assert_eq!(decode(&URL_SAFE_NO_PAD.encode("-377705116800000000000 a")), None);

@@ -41,8 +41,8 @@ pub enum GrpcUrl {
 
 pub(super) fn routes() -> Router<Side> {
     Router::new()
-        .route("/", get(|grpc| html("index.html", grpc)))
-        .route("/ops", get(|grpc| html("ops.html", grpc)))
+        .route("/", get(async |grpc: Grpc| html("index.html", &grpc)))
+        .route("/ops", get(async |grpc: Grpc| html("ops.html", &grpc)))
         .route("/assets/{*path}", get(asset))
         .route("/page.json", get(settings))
 }
@@ -87,7 +87,7 @@ async fn settings(State(page): State<Page>, grpc: Grpc) -> Json<Value> {
 }
 
 /// A page: asked for anew each time, and sent where it has changed.
-async fn html(name: &str, grpc: Grpc) -> Response {
+fn html(name: &str, grpc: &Grpc) -> Response {
     let Some(file) = Built::get(name) else {
         return (StatusCode::NOT_FOUND, NOT_BUILT).into_response();
     };

@@ -6,12 +6,13 @@ use super::{items, state, time};
 use crate::{
     config::HoldsOptions,
     flow::{Error, Flows, OpenHold},
+    limits::HOLDS_PAGE,
 };
 
 pub async fn print(flows: &Flows, options: &HoldsOptions) -> Result<(), Error> {
-    let mut read = flows.open_holds(&options.event_id).await?;
+    let mut read = flows.open_holds(&options.event_id, None).await?;
     let is_text = !options.told.json;
-    if is_text && !read.is_loaded() {
+    if is_text && !read.is_loaded {
         println!("Redis does not have the event now: these are the holds of the journal");
     }
     if is_text {
@@ -21,11 +22,8 @@ pub async fn print(flows: &Flows, options: &HoldsOptions) -> Result<(), Error> {
         );
     }
     let mut count = 0;
-    loop {
-        let page = flows.next_open_holds(&mut read).await?;
-        if page.is_empty() {
-            break;
-        }
+    while read.next.is_some() {
+        let page = flows.next_open_holds(&mut read, HOLDS_PAGE).await?;
         count += page.len();
         for open in &page {
             if is_text { println!("{}", line(open)) } else { println!("{}", object(open)) }

@@ -20,7 +20,9 @@ pub(super) const JOB: Job = Job {
                     telemetry::reconcile_difference(difference.kind());
                 }
             }
-            trouble
+            trouble?;
+            telemetry::reconciled_now();
+            Ok(())
         })
     },
 };

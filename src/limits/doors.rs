@@ -61,6 +61,8 @@ pub const REFLECTION_TIME: Duration = Duration::from_secs(60);
 pub const MAX_OPERATOR_CALLS: usize = 64;
 /// Callers that are remembered before those who ask for nothing are forgotten.
 pub const CALLERS_KEPT: usize = 65_536;
+/// How long a browser may remember that it may call: as long as any of them does.
+pub const PREFLIGHT_KEPT: Duration = Duration::from_secs(7_200);
 /// The longest that a caller is told to wait before he calls again.
 pub const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
 

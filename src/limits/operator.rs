@@ -6,6 +6,8 @@ use std::time::Duration;
 pub const MIN_FORCED_TTL: Duration = Duration::from_secs(1);
 /// Actions of one page.
 pub const MAX_OPERATOR_ACTIONS_PAGE: u32 = 200;
+/// Open holds of one page.
+pub const MAX_OPEN_HOLDS_PAGE: u32 = 500;
 /// How often `holdfast drain --wait` asks.
 pub const DRAIN_LOOK: Duration = Duration::from_millis(200);
 /// Holds that `holdfast holds` reads at a time.

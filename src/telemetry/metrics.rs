@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{LazyLock, OnceLock, PoisonError, RwLock},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use metrics::{Histogram, counter, gauge, histogram};
@@ -13,8 +13,8 @@ use super::names::{
     CALL_SECONDS, CALLS_UNLOGGED, DEAD_LETTERS, DELIVERIES, DELIVERIES_DUE, DIFFERENCES, FAULTS,
     JOB_RESTARTS, JOB_RUNS, JOB_SECONDS, JOURNALED, LET_IN, OFFERS, PICKS, PICKS_REDONE,
     PICKS_REFUSED, PRELOADED, PRESENCE_FAILED, QUEUE_STREAMS, QUEUE_WAITING, REAPED, RECONCILED,
-    REFUNDS, REPEATED, SPANS, SPANS_DROPPED, STALLED, STORE_UP, STREAM_LAG, SUBSCRIBERS, SWEEP_LAG,
-    UNPUBLISHED, VIEWERS, WAITING, describe,
+    RECONCILED_AT, REFUNDS, REPEATED, SPANS, SPANS_DROPPED, STALLED, STORE_UP, STREAM_LAG,
+    SUBSCRIBERS, SWEEP_LAG, UNPUBLISHED, VIEWERS, WAITING, describe,
 };
 
 /// Seconds: from a script call to a statement that waits for a lock.
@@ -59,6 +59,12 @@ pub fn reconcile_kinds(kinds: &[&'static str]) {
 /// Notes events that were compared.
 pub fn reconciled(events: usize) {
     counter!(RECONCILED).increment(events as u64);
+}
+
+/// Notes that a round of comparisons has ended well.
+pub fn reconciled_now() {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    gauge!(RECONCILED_AT).set(now.as_secs_f64());
 }
 
 /// Notes a difference between the stores.

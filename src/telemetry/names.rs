@@ -72,6 +72,7 @@ pub(super) const RECONCILED: &str = "holdfast_reconcile_events_total";
 /// A counter, not a gauge: each minute another server may compare an event, and
 /// a gauge would stay at what its server last saw. Alert on any increase.
 pub(super) const DIFFERENCES: &str = "holdfast_reconcile_differences_total";
+pub(super) const RECONCILED_AT: &str = "holdfast_reconcile_last_time_seconds";
 pub(super) const PICKS: &str = "holdfast_picks_total";
 pub(super) const PICKS_REDONE: &str = "holdfast_picks_redone_total";
 pub(super) const PICKS_REFUSED: &str = "holdfast_picks_refused_total";
@@ -165,6 +166,8 @@ pub const ALL: &[Metric] = &[
         "Events whose stores this server compared in the background"),
     metric(DIFFERENCES, Counter, &["kind"],
         "Differences found by that, by kind; the log names each"),
+    metric(RECONCILED_AT, Gauge, &[],
+        "When this server last ended a round of that well, since 1970"),
     metric(PICKS, Counter, &[],
         "Times that seats were looked for as the best available"),
     metric(PICKS_REDONE, Counter, &[],

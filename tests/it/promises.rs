@@ -14,7 +14,7 @@ fn the_contract_promises_the_bounds_that_are_kept() {
     let (event, catalog) = (proto("event.proto"), proto("catalog.proto"));
     let (reservation, errors) = (proto("reservation.proto"), proto("errors.proto"));
     let (told, presence) = (proto("order_event.proto"), proto("presence.proto"));
-    let waiting = proto("waiting_list.proto");
+    let (waiting, operator) = (proto("waiting_list.proto"), proto("operator.proto"));
     let hours = l::MAX_HOLD_TIME.as_secs() / 3_600;
     for (text, promise) in [
         (&errors, format!("the first {}", l::MAX_VIOLATIONS)),
@@ -54,6 +54,8 @@ fn the_contract_promises_the_bounds_that_are_kept() {
         (&reservation, format!("has changed at most every {} s", l::PRESENCE_TOLD.as_secs())),
         (&presence, format!("is there for {} s", l::DEFAULT_PRESENCE_TTL_SECONDS)),
         (&presence, format!("has room for {} viewers", l::MAX_VIEWERS)),
+        (&operator, format!("1 to {}; {}", l::MAX_OPERATOR_ACTIONS_PAGE, l::DEFAULT_PAGE_SIZE)),
+        (&operator, format!("1 to {}; {}", l::MAX_OPEN_HOLDS_PAGE, l::DEFAULT_PAGE_SIZE)),
         (&waiting, format!("beyond {} entries of one", l::MAX_OPEN_ENTRIES_PER_HOLDER)),
         (&waiting, format!("beyond {} that wait", l::MAX_WAITING_PER_EVENT)),
         (&waiting, format!("has {} such streams", l::MAX_WAITING_LIST_STREAMS)),

@@ -22,7 +22,9 @@ pub(super) use channel::{
 };
 pub(super) use checkout::{cancel_order, create_order, get_order, list_orders, refund_order};
 pub(super) use event::{create_event, update_event};
-pub(super) use operator::{force_extend, force_release, list_operator_actions, reassign_hold};
+pub(super) use operator::{
+    force_extend, force_release, list_open_holds, list_operator_actions, reassign_hold,
+};
 pub(super) use order_events::{
     create_webhook, delete_webhook, list_dead_letters, replay_webhook, retry_dead_letters,
     stream_order_events,

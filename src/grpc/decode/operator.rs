@@ -5,9 +5,11 @@ use std::{ops::RangeInclusive, time::Duration};
 use super::fields::Fields;
 use crate::{
     domain::{EventId, Operator, Refusal},
-    flow::{ForceExtendRequest, ForceReleaseRequest, ReassignRequest},
+    flow::{ForceExtendRequest, ForceReleaseRequest, HoldsAfter, ReassignRequest},
+    grpc::page_token,
     limits::{
-        MAX_HOLD_TIME, MAX_NAME_CHARS, MAX_OPERATOR_ACTIONS_PAGE, MAX_REASON_CHARS, MIN_FORCED_TTL,
+        MAX_HOLD_TIME, MAX_NAME_CHARS, MAX_OPEN_HOLDS_PAGE, MAX_OPERATOR_ACTIONS_PAGE,
+        MAX_REASON_CHARS, MIN_FORCED_TTL,
     },
     proto,
 };
@@ -72,6 +74,20 @@ pub fn list_operator_actions(
     let page_size = fields.page_size(request.page_size, MAX_OPERATOR_ACTIONS_PAGE);
     let before = fields.page_before(&request.page_token);
     fields.finish(|| Some((event_id?, before, page_size?)))
+}
+
+/// Of which event, after which, and how many.
+pub fn list_open_holds(
+    request: &proto::ListOpenHoldsRequest,
+) -> Result<(EventId, Option<HoldsAfter>, u32), Refusal> {
+    let mut fields = Fields::default();
+    let event_id = fields.parsed("event_id", &request.event_id);
+    let page_size = fields.page_size(request.page_size, MAX_OPEN_HOLDS_PAGE);
+    let after = page_token::decode_holds(&request.page_token);
+    if after.is_none() && !request.page_token.is_empty() {
+        fields.bad("page_token", "is not the token of a page before");
+    }
+    fields.finish(|| Some((event_id?, after, page_size?)))
 }
 
 fn by(

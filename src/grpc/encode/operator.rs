@@ -2,9 +2,10 @@
 
 use time::{Duration, OffsetDateTime};
 
-use super::timestamp;
+use super::{hold, timestamp};
 use crate::{
     domain::{Deed, PastOperatorAction},
+    flow::OpenHold,
     proto::{self, OperatorActionKind},
 };
 
@@ -30,4 +31,11 @@ pub fn operator_action(past: PastOperatorAction) -> proto::OperatorAction {
         create_time: Some(timestamp(past.create_time)),
         done_time: past.done_time.map(timestamp),
     }
+}
+
+/// With the order that was made of it, though it is not sold.
+pub fn open_hold(open: OpenHold) -> proto::OpenHold {
+    let order_id = open.order_id.or(open.hold.order_id);
+    let order_id = order_id.map(|order_id| order_id.to_string()).unwrap_or_default();
+    proto::OpenHold { hold: Some(proto::Hold { order_id, ..hold(open.hold) }) }
 }
