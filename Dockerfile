@@ -4,10 +4,20 @@
 # As rust-toolchain.toml says. To build the same for ever, a digest is put behind the tag:
 # --build-arg RUST=rust:1.95.0-slim-bookworm@sha256:...
 ARG RUST=rust:1.95.0-slim-bookworm
+# For the page alone: nothing of it is in the image.
+ARG NODE=node:24.11.1-bookworm-slim
+
+FROM ${NODE} AS page
+WORKDIR /src
+COPY .ci/page .ci/page
+COPY proto proto
+COPY src/http/page src/http/page
+RUN --mount=type=cache,target=/root/.npm .ci/page
 
 FROM ${RUST} AS build
 WORKDIR /src
 COPY . .
+COPY --from=page /src/src/http/page/dist src/http/page/dist
 # What was fetched and compiled stays in caches of the builder: after a change, only
 # what it touches is built anew. Names of functions stay for backtraces; lines, which
 # are three quarters of the file, do not.

@@ -1,6 +1,6 @@
 # Every target does its own set-up: a fresh clone needs nothing before it.
 
-.PHONY: help up demo-sale rolling-restart test model check clients bench bench-scale fuzz chaos \
+.PHONY: help up page test-web demo-sale rolling-restart test model check clients bench bench-scale fuzz chaos \
 	chaos-smoke chaos-mutants docs lint-deploy supply-chain sbom clean
 
 export RUSTUP_TOOLCHAIN ?= $(shell .ci/toolchain)
@@ -9,6 +9,8 @@ help:
 	@echo 'make up     start everything: stores, schema, a demo event, the server'
 	@echo 'make demo-sale  the whole way of a sale on one machine, case by case: CASES="pay forged"'
 	@echo 'make rolling-restart  two servers under load, each restarted ROUNDS=5 times: who fails'
+	@echo 'make page   the page for browsers, which the program has when it is built next (needs node)'
+	@echo 'make test-web  the page in a real browser, against servers of its own'
 	@echo 'make test   all tests, on stores of their own'
 	@echo 'make model  the protocol between the stores, every order of its steps: minutes'
 	@echo 'make check  format, lints, the contract, migrations, documentation'
@@ -25,8 +27,17 @@ help:
 
 up:
 	@.ci/stores
+	@if ! command -v npm >/dev/null 2>&1; then echo 'without the page for browsers: no npm'; \
+		elif ! .ci/page; then echo 'without the page for browsers, or with an older one'; fi
 	cargo build --release --locked --bin holdfast
 	@exec target/release/holdfast dev
+
+page:
+	.ci/page
+
+test-web:
+	@.ci/stores
+	.ci/test-web
 
 # `docs/PAYMENTS.md` lists the cases.
 demo-sale:
@@ -107,3 +118,4 @@ clean:
 	@# Postgres' data may lie where its user can get; then this is a link.
 	@[ ! -L .holdfast/postgres ] || rm -rf "$$(readlink .holdfast/postgres)"
 	rm -rf .holdfast target examples/node_modules examples/*/dist
+	rm -rf $(addprefix src/http/page/,node_modules dist src/gen)

@@ -41,9 +41,9 @@ pub enum GrpcUrl {
 
 pub(super) fn routes() -> Router<Side> {
     Router::new()
-        .route("/", get(async |grpc: Grpc| html("index.html", &grpc)))
-        .route("/ops", get(async |grpc: Grpc| html("ops.html", &grpc)))
-        .route("/assets/{*path}", get(asset))
+        .route("/", get(async |grpc: Grpc| html(Built::get("index.html"), &grpc)))
+        .route("/ops", get(async |grpc: Grpc| html(Built::get("ops.html"), &grpc)))
+        .route("/assets/{*path}", get(async |Path(path): Path<String>| asset(of_assets(&path))))
         .route("/page.json", get(settings))
 }
 
@@ -87,8 +87,8 @@ async fn settings(State(page): State<Page>, grpc: Grpc) -> Json<Value> {
 }
 
 /// A page: asked for anew each time, and sent where it has changed.
-fn html(name: &str, grpc: &Grpc) -> Response {
-    let Some(file) = Built::get(name) else {
+fn html(file: Option<EmbeddedFile>, grpc: &Grpc) -> Response {
+    let Some(file) = file else {
         return (StatusCode::NOT_FOUND, NOT_BUILT).into_response();
     };
     let etag = format!("\"{}\"", hex::encode(&file.metadata.sha256_hash()[..16]));
@@ -117,8 +117,12 @@ fn policy(grpc_url: &str) -> String {
     )
 }
 
-async fn asset(Path(path): Path<String>) -> Response {
-    match Built::get(&format!("assets/{path}")) {
+fn of_assets(path: &str) -> Option<EmbeddedFile> {
+    Built::get(&format!("assets/{path}"))
+}
+
+fn asset(file: Option<EmbeddedFile>) -> Response {
+    match file {
         None => (StatusCode::NOT_FOUND, "there is no such file\n").into_response(),
         Some(file) => ([(CACHE_CONTROL, FOR_EVER)], sent(file)).into_response(),
     }
@@ -143,6 +147,54 @@ pub(super) async fn with_care(mut answer: Response) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is built need not be there.
+    #[derive(Embed)]
+    #[folder = "tests/it/page"]
+    struct Sample;
+
+    fn asked(known: &str) -> Grpc {
+        let mut headers = HeaderMap::new();
+        headers.insert(IF_NONE_MATCH, known.parse().unwrap());
+        Grpc { url: "https://api.tickets.example".into(), known: headers }
+    }
+
+    #[test]
+    fn a_page_is_sent_where_it_has_changed() {
+        let header = |answer: &Response, name| answer.headers()[name].to_str().unwrap().to_owned();
+        let of = |known: &str| html(Sample::get("index.html"), &asked(known));
+        let sent = of("\"other\"");
+        assert_eq!(sent.status(), StatusCode::OK);
+        assert_eq!(header(&sent, CONTENT_TYPE), "text/html; charset=utf-8");
+        assert_eq!(header(&sent, CACHE_CONTROL), "no-cache");
+        let policy = header(&sent, CONTENT_SECURITY_POLICY);
+        for part in [
+            "default-src 'self'; connect-src 'self' https://api.tickets.example; ",
+            "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+        ] {
+            assert!(policy.contains(part), "{policy}");
+        }
+        let etag = header(&sent, ETAG);
+        for known in [&etag, &format!("\"a\", W/{etag}"), "*"] {
+            let known = of(known);
+            assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
+            assert_eq!(header(&known, ETAG), etag);
+            assert_eq!(header(&known, CONTENT_SECURITY_POLICY), policy);
+        }
+        let missing = html(Sample::get("ops.html"), &asked("*"));
+        assert_eq!(missing.status(), StatusCode::NOT_FOUND);
+    }
+
+    #[test]
+    fn a_file_of_the_page_is_kept_for_ever() {
+        let sent = asset(Sample::get("assets/sample.js"));
+        assert_eq!(sent.status(), StatusCode::OK);
+        assert_eq!(sent.headers()[CONTENT_TYPE], "text/javascript; charset=utf-8");
+        assert_eq!(sent.headers()[CACHE_CONTROL], FOR_EVER);
+        let missing = asset(Sample::get("assets/other.js"));
+        assert_eq!(missing.status(), StatusCode::NOT_FOUND);
+        assert!(!missing.headers().contains_key(CACHE_CONTROL));
+    }
 
     #[test]
     fn a_host_is_found_with_or_without_a_port() {

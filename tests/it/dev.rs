@@ -1,13 +1,15 @@
 //! `holdfast dev`, the binary: one command for all, and nothing left behind.
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
 };
 
 use holdfast::proto::{
-    GetHoldRequest, HoldState, catalog_service_client::CatalogServiceClient,
+    GetHoldRequest, GetSeatMapRequest, HoldState, SeatStatus,
+    catalog_service_client::CatalogServiceClient,
     reservation_service_client::ReservationServiceClient,
 };
 use nix::{
@@ -20,12 +22,18 @@ use tokio::{
     time::timeout,
 };
 
-use crate::support::{eventually, hold_request};
+use serde_json::{Value, json};
+
+use crate::support::{
+    eventually, hold_request,
+    http::{Answer, get, send},
+};
 
 struct Dev {
     process: Child,
     lines: Lines<BufReader<ChildStdout>>,
     url: String,
+    http: Option<SocketAddr>,
 }
 
 impl Dev {
@@ -44,11 +52,12 @@ impl Dev {
         };
         timeout(Duration::from_secs(60), told).await.expect("it starts");
         let text = steps.join("\n");
-        for step in ["redis", "postgres", "schema", "server", "demo event", "/Hold"] {
+        for step in ["redis", "postgres", "schema", "server", "demo event", "/Hold", "/ops"] {
             assert!(text.contains(step), "{step} is not told in\n{text}");
         }
         let addr = text.split("gRPC on ").nth(1).unwrap().split(',').next().unwrap();
-        Self { process, lines, url: format!("http://{addr}") }
+        let http = text.split("HTTP on ").nth(1).unwrap().split_whitespace().next().unwrap();
+        Self { process, lines, url: format!("http://{addr}"), http: http.parse().ok() }
     }
 
     fn signal(&self, signal: Signal) {
@@ -131,7 +140,7 @@ async fn stopped_while_it_starts_it_leaves_nothing_either() {
         let mut process = command(&data).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         while !lines.next_line().await.unwrap().expect("it goes on").contains(step) {}
-        let dev = Dev { process, lines, url: String::new() };
+        let dev = Dev { process, lines, url: String::new(), http: None };
         dev.signal(Signal::SIGINT);
         assert!(dev.ended().await.success(), "after {step}");
         assert_eq!(processes_of(&data), Vec::<String>::new(), "after {step}");
@@ -160,4 +169,80 @@ async fn a_store_that_dies_is_told() {
     kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
     assert!(!dev.ended().await.success());
     assert_eq!(processes_of(&data), Vec::<String>::new());
+}
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+async fn rush(http: SocketAddr, verb: &str, headers: &[(&str, &str)]) -> Answer {
+    let body = json!({"event_id": "demo"}).to_string();
+    send(http, verb, "/demo/rush", headers, body.as_bytes()).await
+}
+
+fn is_running(answer: &Answer) -> bool {
+    let told: Value = serde_json::from_slice(&answer.body).unwrap();
+    told["running"].as_bool().unwrap()
+}
+
+/// Seats of the demo that are not free.
+async fn taken(dev: &Dev) -> usize {
+    let mut client = ReservationServiceClient::connect(dev.url.clone()).await.unwrap();
+    let request = GetSeatMapRequest { event_id: "demo".into(), ..Default::default() };
+    let map = client.get_seat_map(request).await.unwrap().into_inner();
+    map.seats.iter().filter(|seat| seat.status() != SeatStatus::Available).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rush_is_begun_watched_and_ended_by_this_very_page() {
+    let (_dir, data) = data_dir();
+    let dev = Dev::start(&data).await;
+    let http = dev.http.unwrap();
+    let ours = format!("http://{http}");
+    let (ours, theirs) = (("origin", ours.as_str()), ("origin", "https://elsewhere.example"));
+    let told = get(http, "/page.json").await;
+    assert_eq!(serde_json::from_slice::<Value>(&told.body).unwrap()["rush"], true);
+
+    for (headers, code) in [
+        (&[][..], "415"),
+        (&[("content-type", "text/plain"), ours], "415"),
+        (&[JSON, theirs], "403"),
+        (&[JSON, ("origin", "null")], "403"),
+    ] {
+        let answer = rush(http, "POST", headers).await;
+        assert_eq!(&answer.head[9..12], code, "{headers:?}: {answer:?}");
+    }
+    assert!(!is_running(&get(http, "/demo/rush").await));
+    assert_eq!(taken(&dev).await, 0);
+    // Another site's page asks before it sends JSON, and is not told that it may.
+    let asks = [theirs, ("access-control-request-method", "POST")];
+    let answer = rush(http, "OPTIONS", &asks).await;
+    assert!(!answer.head.to_lowercase().contains("access-control-allow"), "{answer:?}");
+
+    let answer = rush(http, "POST", &[JSON, ours]).await;
+    assert!(answer.head.starts_with("HTTP/1.1 202") && is_running(&answer), "{answer:?}");
+    let again = rush(http, "POST", &[JSON]).await;
+    assert!(again.head.starts_with("HTTP/1.1 409"), "{again:?}");
+    eventually("people come", async || (taken(&dev).await > 100).then_some(())).await;
+    assert_eq!(&rush(http, "DELETE", &[theirs]).await.head[9..12], "403");
+    assert!(is_running(&get(http, "/demo/rush").await));
+    assert_eq!(&rush(http, "DELETE", &[ours]).await.head[9..12], "200");
+    let told = eventually("it ends", async || {
+        let told = get(http, "/demo/rush").await;
+        (!is_running(&told)).then_some(told)
+    })
+    .await;
+    assert!(told.text().contains("seats sold "), "{told:?}");
+
+    // The next one ends with the server.
+    let answer = rush(http, "POST", &[JSON]).await;
+    assert!(answer.head.starts_with("HTTP/1.1 202"), "{answer:?}");
+    let sale = format!("http://{}", dev.url.trim_start_matches("http://"));
+    let running = || {
+        let listed = std::process::Command::new("ps").args(["-A", "-ww", "-o", "args="]).output();
+        let listed = String::from_utf8_lossy(&listed.unwrap().stdout).into_owned();
+        listed.lines().any(|line| line.contains("load sale") && line.contains(&sale))
+    };
+    eventually("it runs", async || running().then_some(())).await;
+    dev.signal(Signal::SIGKILL);
+    assert!(!dev.ended().await.success());
+    eventually("it ends, too", async || (!running()).then_some(())).await;
 }

@@ -169,7 +169,11 @@ fn files(dir: &str, ending: &str) -> Vec<(String, String)> {
     fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() { walk(&path, found) } else { found.push(path) }
+            match path.is_dir() {
+                true if path.ends_with("node_modules") => {}
+                true => walk(&path, found),
+                false => found.push(path),
+            }
         }
     }
     let mut found = Vec::new();

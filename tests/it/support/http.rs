@@ -68,6 +68,17 @@ pub async fn grpc_web(
     send(addr, "POST", &format!("/holdfast.v1.{method}"), &all, &frame).await
 }
 
+/// What is answered to these very bytes; nothing where the connection is closed.
+pub async fn raw(addr: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    let mut answer = Vec::new();
+    // Who is closed at once may see it while he writes.
+    if stream.write_all(request.as_bytes()).await.is_ok() {
+        let _ = stream.read_to_end(&mut answer).await;
+    }
+    String::from_utf8(answer).unwrap()
+}
+
 pub async fn send(
     addr: SocketAddr,
     verb: &str,
