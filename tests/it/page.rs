@@ -53,9 +53,17 @@ async fn the_page_is_served_or_said_not_to_be_built() {
         let again = send(http, "GET", path, &[("if-none-match", etag)], &[]).await;
         assert!(again.head.starts_with("HTTP/1.1 304") && again.body.is_empty(), "{again:?}");
         let text = answer.text();
-        let script = text.split("src=\"").nth(1).unwrap().split('"').next().unwrap();
-        let script = get(http, script).await.head.to_lowercase();
-        assert!(script.contains("immutable") && script.contains("text/javascript"), "{script}");
+        let files: Vec<_> = text.split("\"/assets/").skip(1).collect();
+        assert!(files.iter().any(|file| file.split('"').next().unwrap().ends_with(".js")));
+        for file in files {
+            let file = format!("/assets/{}", file.split('"').next().unwrap());
+            let head = get(http, &file).await.head.to_lowercase();
+            let is_kept = head.contains("cache-control: public, max-age=31536000, immutable");
+            assert!(head.starts_with("http/1.1 200") && is_kept, "{file}: {head}");
+            let kinds = [(".js", "text/javascript"), (".css", "text/css"), (".svg", "image/svg")];
+            let (_, kind) = kinds.iter().find(|(ending, _)| file.ends_with(ending)).unwrap();
+            assert!(head.contains(&format!("content-type: {kind}")), "{file}: {head}");
+        }
     }
     for path in ["/assets/nothing.js", "/assets/../index.html", "/assets/"] {
         assert!(get(http, path).await.head.starts_with("HTTP/1.1 404"), "{path}");

@@ -238,6 +238,9 @@ async fn the_side_door_is_locked_too_and_needs_no_certificate() {
         http::get_tls(app.http_addr, path, &client).await.head[9..12].to_owned()
     };
     assert_eq!(get("/readyz", None).await, "200");
+    let told = http::get_tls(app.http_addr, "/page.json", &secrets.client(None, "ca.pem")).await;
+    let grpc_url = format!("\"https://127.0.0.1:{}\"", app.grpc_addr.port());
+    assert!(told.text().contains(&grpc_url), "{told:?}");
     assert_eq!(get("/metrics", None).await, "401");
     assert_eq!(get("/metrics", Some("stranger")).await, "403");
     assert_eq!(get("/metrics", Some("web")).await, "200");
