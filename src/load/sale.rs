@@ -259,12 +259,13 @@ impl Person {
                 free[seat] = is_free;
             }
         }
+        if sale.sells_out {
+            let longest = free.split(|&free| !free).map(<[bool]>::len).max().unwrap_or(0);
+            self.seats = u32::try_from(longest).ok()?.clamp(1, self.seats);
+        }
         let seats = usize::try_from(self.seats).ok()?;
         let places = free.windows(seats).enumerate().filter(|(_, seats)| seats.iter().all(|&f| f));
         let places: Vec<usize> = places.map(|(first, _)| first).collect();
-        if places.is_empty() && sale.sells_out {
-            self.seats = (self.seats - 1).max(1);
-        }
         // The least of three throws: the front of the house is in demand.
         let place = (0..3).map(|_| self.dice.usize(0..places.len().max(1))).min()?;
         let first = *places.get(place)?;

@@ -168,18 +168,19 @@ async fn a_sale_has_watchers_holders_and_buyers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sale_may_go_on_until_all_is_sold() {
     let stage = Stage::new().await;
-    let args = "sale --event event --sell-out --seats 4 --seconds 2";
+    let args = "sale --event event --sell-out --seats 10 --seconds 2";
     let told = load(&stage.server, args).await;
-    // A fifth more is wanted than there is: by 3 people for 5 seats.
-    assert_eq!([&told["people"], &told["watchers"]], [&json!(60), &json!(0)]);
+    // A fifth more is wanted than there is: by 3 people for 11 seats.
+    assert_eq!([&told["people"], &told["watchers"]], [&json!(27), &json!(0)]);
     assert!(told["verbs"]["release"]["ok"].as_u64().unwrap() > 0, "{told}");
     let sold = told["seats_sold"].as_i64().unwrap();
-    assert!(sold > 90, "{told}");
+    // 82 where nobody takes less than he came for; some give back when nobody comes any more.
+    assert!(sold > 86, "{told}");
     let groups = "SELECT count(*) FROM tickets GROUP BY order_id ORDER BY 1";
     let mut groups = count(&stage, groups).await;
     assert_eq!(groups.iter().sum::<i64>(), sold);
     groups.dedup();
-    assert_eq!(groups, [1, 2, 3, 4]);
+    assert!(groups.len() > 3 && *groups.last().unwrap() <= 10, "{groups:?}");
     let (code, said) = wrong(&stage.server, "sale --event event --sell-out --people 2").await;
     assert!(code == 2 && said.contains("cannot be used with"), "{said}");
 }
