@@ -1,5 +1,5 @@
-//! Bodies that something hangs on: an answer that counts until its end, and a request
-//! that has to arrive in time.
+//! Bodies that something hangs on: an answer that counts until its end, a request that has
+//! to arrive in time, and one that nobody wants any more.
 
 use std::{
     pin::Pin,
@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{Request, Response, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,9 @@ use super::{
     admit::{Kind, Pass},
     status,
 };
+#[cfg(doc)]
+use crate::limits::MAX_BROKEN_STREAMS;
+use crate::limits::{REFUSED_REQUEST_BYTES, REFUSED_REQUEST_TIME};
 
 /// Lets a stream count until its last message; all else has ended with its answer.
 pub fn until_its_end(pass: Arc<Pass>, response: Response<Body>) -> Response<Body> {
@@ -30,6 +34,23 @@ pub fn until_its_end(pass: Arc<Pass>, response: Response<Body>) -> Response<Body
         true => counted(response, pass),
         false => response,
     }
+}
+
+/// Reads for a moment what is left of a request that was refused. Its client did nothing
+/// wrong; but what comes for a stream that we have ended counts as broken, and the
+/// connection of a client that is often refused would end for it ([`MAX_BROKEN_STREAMS`]).
+pub fn let_run_out(mut body: Body) {
+    if body.is_end_stream() {
+        return;
+    }
+    tokio::spawn(timeout(REFUSED_REQUEST_TIME, async move {
+        let mut left = REFUSED_REQUEST_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            let Some(rest) = left.checked_sub(bytes) else { break };
+            left = rest;
+        }
+    }));
 }
 
 /// A response that has something until its body has ended.

@@ -10,7 +10,7 @@ use std::{
 
 use futures_util::{
     FutureExt,
-    future::{BoxFuture, Either},
+    future::{BoxFuture, Either, ready},
 };
 use http::{HeaderValue, Request, Response, header::AUTHORIZATION};
 use tokio::time::{Instant, timeout_at};
@@ -58,7 +58,7 @@ where
             Err(Stop::KeyUnknown) => {
                 Either::Right(self.clone().call_after_a_look(method.clone(), request).boxed())
             }
-            Err(stop) => Either::Right(async move { Ok(stop.told().into_http()) }.boxed()),
+            Err(stop) => Either::Right(ready(Ok(refuse(request, stop))).boxed()),
         };
         let call = async move {
             // A fault of one call is no reason to end its connection.
@@ -80,8 +80,8 @@ where
         let is_told = self.access.look().await;
         match self.let_in(&method, &mut request) {
             Ok(entered) => entered.make(self.service.clone().call(request)).await,
-            Err(Stop::KeyUnknown) if !is_told => Ok(Stop::KeysAway.told().into_http()),
-            Err(stop) => Ok(stop.told().into_http()),
+            Err(Stop::KeyUnknown) if !is_told => Ok(refuse(request, Stop::KeysAway)),
+            Err(stop) => Ok(refuse(request, stop)),
         }
     }
 
@@ -145,6 +145,11 @@ enum Stop {
     No(Refusal),
     KeysAway,
     Full(Shed),
+}
+
+fn refuse(request: Request<Body>, stop: Stop) -> Response<Body> {
+    guarded::let_run_out(request.into_body());
+    stop.told().into_http()
 }
 
 impl Stop {

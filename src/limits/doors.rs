@@ -26,6 +26,10 @@ pub const DOOR_SECONDS: RangeInclusive<i64> = 1..=3_600;
 /// Streams that a client has reset before they were taken; one more ends its connection
 /// with ENHANCE_YOUR_CALM (CVE-2023-44487). A herd whose time is up at once resets many.
 pub const MAX_PENDING_RESET_STREAMS: usize = 100;
+/// How long, and how much, is read of a request that was refused already: what comes later
+/// breaks the protocol.
+pub const REFUSED_REQUEST_TIME: Duration = Duration::from_secs(1);
+pub const REFUSED_REQUEST_BYTES: usize = 64 * 1024;
 /// Streams that broke the protocol; one more ends the connection in the same way.
 pub const MAX_BROKEN_STREAMS: usize = 256;
 /// Calls of one connection that its client gave up within [`GIVEN_UP_SOON`] before it is

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use holdfast::{
     config::{Doors, Limits},
-    limits::{MAX_CALLS_GIVEN_UP, MAX_PENDING_RESET_STREAMS},
+    limits::{MAX_BROKEN_STREAMS, MAX_CALLS_GIVEN_UP, MAX_PENDING_RESET_STREAMS},
     proto::SeatStatus,
 };
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
@@ -13,8 +13,9 @@ use crate::support::{
     EVENT, Server, Stage, any_doors, eventually, hold_request,
     http::send,
     raw::{
-        ACK, Beginner, CANCEL, CONTINUATION, END_HEADERS, ENHANCE_YOUR_CALM, Frames, HEADERS, PING,
-        REFUSED_STREAM, RST_STREAM, SETTINGS, connect_from, frame, head_of, is_ended,
+        ACK, Beginner, CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM,
+        Frames, GOAWAY, HEADERS, PING, REFUSED_STREAM, RST_STREAM, SETTINGS, connect_from, frame,
+        head_of, is_ended,
     },
 };
 
@@ -193,6 +194,36 @@ async fn pong(attacker: &mut Frames) -> bool {
         }
     }
     false
+}
+
+/// What is on its way when a call is refused breaks nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_refused_again_and_again_keeps_his_connection() {
+    const HERD: usize = 150;
+    let stage = Stage::new().await;
+    let limits = Limits { max_calls: 1, ..Limits::default() };
+    let server = server_with(&stage, limits).await;
+    let mut client = Frames::connect(server.app.grpc_addr).await;
+    let head = head_of("ReservationService/Hold");
+    // This one has the only place: the rest of it does not come.
+    client.0.write_all(&frame(HEADERS, END_HEADERS, 1, &head)).await.unwrap();
+    let mut streams = (3..).step_by(2);
+    for _ in 0..5 * MAX_BROKEN_STREAMS / HERD {
+        let herd: Vec<u32> = streams.by_ref().take(HERD).collect();
+        let heads = herd.iter().map(|stream| frame(HEADERS, END_HEADERS, *stream, &head));
+        client.0.write_all(&heads.collect::<Vec<_>>().concat()).await.unwrap();
+        let mut refused = 0;
+        while refused < HERD {
+            let answer = in_time("all are refused", client.next()).await.expect("a frame");
+            assert_ne!(answer.kind, GOAWAY, "{answer:?}");
+            refused += usize::from(answer.kind == HEADERS && answer.flags & END_STREAM != 0);
+        }
+        let rests = herd.iter().map(|stream| frame(DATA, END_STREAM, *stream, &[0; 5]));
+        let mut rests = rests.collect::<Vec<_>>().concat();
+        rests.extend(frame(PING, 0, 0, &[0; 8]));
+        client.0.write_all(&rests).await.unwrap();
+        assert!(in_time("it goes on", pong(&mut client)).await);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
