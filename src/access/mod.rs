@@ -1,6 +1,6 @@
 //! Room 1, the doorman: who calls, and whether he may.
 //!
-//! A call is let in by the role of its caller, which [`methods`] has for each method. A
+//! A call is let in by the role of its caller, which `methods.rs` has for each method. A
 //! caller is known by the token that his call brings, or else by the certificate of his
 //! connection.
 

@@ -188,7 +188,7 @@ pub(super) const CONFIRM: &str = confirm!("");
 /// with it.
 pub(super) const CONFIRM_TOGETHER: &str = confirm!(" SKIP LOCKED");
 
-/// As [`CONFIRM`]; public for benchmarks that run the same by another client.
+/// As `CONFIRM`; public for benchmarks that run the same by another client.
 pub const CONFIRM_NEW: &str = confirm_new!("");
 
 pub(super) const CONFIRM_NEW_TOGETHER: &str = confirm_new!(" SKIP LOCKED");
