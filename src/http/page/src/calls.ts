@@ -15,7 +15,8 @@ import { OperatorService } from "./gen/holdfast/v1/operator_pb.ts";
 import { ReservationService } from "./gen/holdfast/v1/reservation_pb.ts";
 import { askForToken, token } from "./token.ts";
 
-const TIMEOUT_MS = 10_000;
+/** Of one call; a call without it would wait for ever for a network that says nothing. */
+export const TIMEOUT_MS = 10_000;
 const PATIENCE_MS = 20_000;
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 3_000;

@@ -3,7 +3,7 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
-import { there, type Calls } from "../calls.ts";
+import { there, TIMEOUT_MS, type Calls } from "../calls.ts";
 import { Refusal } from "../errors.ts";
 import { OperatorActionKind } from "../gen/holdfast/v1/operator_pb.ts";
 import { HoldState, type Hold } from "../gen/holdfast/v1/reservation_pb.ts";
@@ -16,11 +16,16 @@ const MOST_SHOWN = 50;
 export function Holds({ calls }: { calls: Calls }) {
   void store.looked.value;
   const ending = useSignal<Hold | undefined>(undefined);
+  const isCut = store.moreHolds.value;
   const holds = store.holds.value.toSorted((one, other) => madeAt(one) - madeAt(other));
   return (
     <section aria-label="Open holds">
       <h2>
-        Open holds of {nameOf(store.chosen.value)} <small>{holds.length}</small>
+        Open holds of {nameOf(store.chosen.value)}{" "}
+        <small>
+          {holds.length}
+          {isCut && " and more"}
+        </small>
       </h2>
       {holds.length === 0 ? (
         <p class="hint">There are none.</p>
@@ -51,7 +56,11 @@ export function Holds({ calls }: { calls: Calls }) {
           </table>
         </div>
       )}
-      {holds.length > MOST_SHOWN && <p class="hint">The {MOST_SHOWN} oldest are shown.</p>}
+      {holds.length > MOST_SHOWN && (
+        <p class="hint">
+          The {MOST_SHOWN} oldest are shown{isCut && `, of the ${holds.length} that end first`}.
+        </p>
+      )}
       {ending.value && (
         <Ending calls={calls} hold={ending.value} close={() => (ending.value = undefined)} />
       )}
@@ -60,7 +69,7 @@ export function Holds({ calls }: { calls: Calls }) {
 }
 
 function RowOf({ hold, onEnd }: { hold: Hold; onEnd: () => void }) {
-  const now = Date.now();
+  const now = store.now();
   const endsIn = (timestampMs(there(hold.expireTime)) - now) / 1_000;
   const areas = hold.areas.map(({ areaId, quantity }) => `${quantity} × ${areaId}`);
   const places = [...hold.seatIds.slice(0, 4), ...areas].join(", ");
@@ -91,19 +100,25 @@ function RowOf({ hold, onEnd }: { hold: Hold; onEnd: () => void }) {
 /** Asks who ends a hold and why: both are on record. */
 function Ending({ calls, hold, close }: { calls: Calls; hold: Hold; close: () => void }) {
   const trouble = useSignal("");
+  const isAsking = useSignal(false);
   const form = useRef<HTMLFormElement>(null);
   const submit = async (event: SubmitEvent): Promise<void> => {
     event.preventDefault();
+    if (isAsking.value) return;
+    isAsking.value = true;
     const said = new FormData(there(form.current ?? undefined));
     const [actor, reason] = [String(said.get("actor")), String(said.get("reason"))];
     tab.set("actor", actor);
     try {
       const { eventId, holdId } = hold;
-      await calls.operator.forceReleaseHold({ eventId, holdId, actor, reason });
+      const request = { eventId, holdId, actor, reason };
+      await calls.operator.forceReleaseHold(request, { timeoutMs: TIMEOUT_MS });
       store.holds.value = store.holds.value.filter((other) => other.holdId !== holdId);
       close();
     } catch (failure) {
       trouble.value = Refusal.of(failure).told;
+    } finally {
+      isAsking.value = false;
     }
   };
   return (
@@ -120,7 +135,9 @@ function Ending({ calls, hold, close }: { calls: Calls; hold: Hold; close: () =>
           <button type="button" class="other" onClick={close}>
             Leave it
           </button>
-          <button class="main">End it</button>
+          <button class="main" disabled={isAsking.value}>
+            End it
+          </button>
         </div>
       </form>
     </dialog>

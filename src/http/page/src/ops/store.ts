@@ -1,7 +1,7 @@
 // What the operator's page knows, asked for anew every two seconds.
 
 import { signal } from "@preact/signals";
-import type { Calls } from "../calls.ts";
+import { TIMEOUT_MS, type Calls } from "../calls.ts";
 import { Refusal } from "../errors.ts";
 import type { Event } from "../gen/holdfast/v1/event_pb.ts";
 import type { OperatorAction } from "../gen/holdfast/v1/operator_pb.ts";
@@ -12,9 +12,11 @@ import { parse, rate, sum, type Metrics } from "./metrics.ts";
 import { Series } from "./series.ts";
 
 export const LOOK_MS = 2_000;
+const CLOCKS_DIFFER_MS = 3_000;
 // A house is asked for every time: not of more events than are looked at.
 const MOST_EVENTS = 20;
 const MOST_HOLDS = 200;
+const ONCE = { timeoutMs: TIMEOUT_MS };
 
 /** An event, how its house is, and how it was. */
 export interface Row {
@@ -33,6 +35,8 @@ export const metrics = signal<Metrics>(new Map());
 export const rates = signal<ReadonlyMap<string, Series>>(new Map());
 export const chosen = signal("");
 export const holds = signal<readonly Hold[]>([]);
+/** Whether there are more than these. */
+export const moreHolds = signal(false);
 export const actions = signal<readonly OperatorAction[]>([]);
 /** What could not be asked for the last time, by what it is. */
 export const troubles = signal<ReadonlyMap<string, string>>(new Map());
@@ -55,6 +59,13 @@ const COUNTERS: Record<string, (metrics: Metrics) => number | undefined> = {
 
 function ended(metrics: Metrics, outcome: string): number | undefined {
   return sum(metrics, "holdfast_holds_ended_total", (labels) => labels["outcome"] === outcome);
+}
+
+let aheadMs = 0;
+
+/** The server's time, ms of the epoch: this machine's clock may be wrong. */
+export function now(): number {
+  return Date.now() + aheadMs;
 }
 
 let before: { at: number; counts: Map<string, number> } | undefined;
@@ -83,8 +94,12 @@ export async function lookAround(calls: Calls): Promise<void> {
 
 async function readMetrics(): Promise<void> {
   const headers: Record<string, string> = token() ? { authorization: `Bearer ${token()}` } : {};
-  const answer = await fetch("/metrics", { headers, cache: "no-store" });
+  const signal = AbortSignal.timeout(TIMEOUT_MS);
+  const answer = await fetch("/metrics", { headers, signal, cache: "no-store" });
   if (!answer.ok) throw new Error(`/metrics answers ${answer.status}`);
+  const ahead = Date.parse(answer.headers.get("date") ?? "") - Date.now();
+  // Told in whole seconds: less than some of them is no difference.
+  aheadMs = Math.abs(ahead) > CLOCKS_DIFFER_MS ? ahead : 0;
   const now = parse(await answer.text());
   const at = performance.now();
   const counts = new Map<string, number>();
@@ -104,7 +119,7 @@ async function readMetrics(): Promise<void> {
 }
 
 async function readEvents(calls: Calls): Promise<void> {
-  const { events } = await calls.catalog.listEvents({ pageSize: MOST_EVENTS });
+  const { events } = await calls.catalog.listEvents({ pageSize: MOST_EVENTS }, ONCE);
   const known = new Map(rows.value.map((row) => [row.event.eventId, row]));
   const all = events.map((event) => ({ ...(known.get(event.eventId) ?? noRow(event)), event }));
   await Promise.all(all.map((row) => readHouse(calls, row)));
@@ -115,7 +130,7 @@ async function readEvents(calls: Calls): Promise<void> {
 async function readHouse(calls: Calls, row: Row): Promise<void> {
   const { eventId } = row.event;
   const snapshotFormat = SnapshotFormat.PACKED;
-  const answer = await calls.reservation.getSeatMap({ eventId, snapshotFormat });
+  const answer = await calls.reservation.getSeatMap({ eventId, snapshotFormat }, ONCE);
   const counts = [0, 0, 0, 0];
   const { statuses, seatCount } = answer.packedSeats ?? { statuses: [], seatCount: 0 };
   for (let n = 0; n < seatCount; n++) {
@@ -133,14 +148,16 @@ async function readHouse(calls: Calls, row: Row): Promise<void> {
 async function readHolds(calls: Calls): Promise<void> {
   const eventId = chosen.value;
   if (!eventId) return;
-  const answer = await calls.operator.listOpenHolds({ eventId, pageSize: MOST_HOLDS });
-  if (eventId === chosen.value) holds.value = answer.holds.flatMap(({ hold }) => hold ?? []);
+  const answer = await calls.operator.listOpenHolds({ eventId, pageSize: MOST_HOLDS }, ONCE);
+  if (eventId !== chosen.value) return;
+  holds.value = answer.holds.flatMap(({ hold }) => hold ?? []);
+  moreHolds.value = answer.nextPageToken !== "";
 }
 
 async function readActions(calls: Calls): Promise<void> {
   const eventId = chosen.value;
   if (!eventId) return;
-  const answer = await calls.operator.listOperatorActions({ eventId, pageSize: 10 });
+  const answer = await calls.operator.listOperatorActions({ eventId, pageSize: 10 }, ONCE);
   if (eventId === chosen.value) actions.value = answer.actions;
 }
 

@@ -113,7 +113,7 @@ function seconds(value: number | undefined): string {
 function since(time: number | undefined): string {
   if (!time) return "not yet";
   void store.looked.value;
-  return `${ago(Date.now() / 1_000 - time)} ago`;
+  return `${ago(store.now() / 1_000 - time)} ago`;
 }
 
 export function ago(seconds: number): string {
