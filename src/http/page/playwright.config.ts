@@ -24,6 +24,8 @@ export default defineConfig({
         "--disable-background-networking",
         "--disable-component-update",
         "--disable-sync",
+        // As another machine would be called by: no secure origin.
+        "--host-resolver-rules=MAP holdfast.test 127.0.0.1",
         // A page that was not loaded from this machine may not call it; see support/fixtures.ts.
         ...(process.env["PAGE"] === "dist" ? ["--disable-features=LocalNetworkAccessChecks"] : []),
       ],

@@ -19,9 +19,9 @@ async function begin(): Promise<void> {
     if (!askedEvent) await listed;
     const first = askedEvent || store.events.value[0]?.eventId;
     if (first) await Promise.all([listed, open(first)]);
-    else store.connection.value = "cut";
+    else store.connection.value = "over";
   } catch (failure) {
-    store.connection.value = "cut";
+    store.connection.value = "over";
     store.tell(`The page cannot begin: ${String(failure)}`, "error");
   }
 }

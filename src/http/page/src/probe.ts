@@ -14,6 +14,8 @@ export interface Probe {
   stop(): Frames;
   /** Where a seat is on the map now, CSS pixels. */
   placeOf(seatId: string): Point;
+  /** The middle of an area's box, CSS pixels. */
+  middleOf(areaId: string): Point;
   lookOf(seatId: string): keyof typeof Look;
   /** What is painted in the left half of a seat: "#d97706". */
   colourOf(seatId: string): string;
@@ -63,6 +65,11 @@ window.__holdfast = {
     const seat = store.house.value?.seats[numberOf(seatId)];
     if (!map || !seat) throw new Error("there is no map");
     return map.camera.toScreen(seat);
+  },
+  middleOf: (areaId) => {
+    const box = store.house.value?.standing.find(({ area }) => area.areaId === areaId)?.box;
+    if (!map || !box) throw new Error(`there is no area ${areaId}`);
+    return map.camera.toScreen({ x: (box.left + box.right) / 2, y: (box.top + box.bottom) / 2 });
   },
   lookOf: (seatId) => {
     const look = store.state.value?.lookOf(numberOf(seatId));

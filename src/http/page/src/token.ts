@@ -2,6 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { askedHolder, tab } from "./settings.ts";
+import { uuid } from "./uuid.ts";
 
 /** Whether the dialog is open, and what it has to say. */
 export const asking = signal<string | null>(null);
@@ -27,14 +28,14 @@ export function giveToken(given: string): void {
 export function holderId(): string {
   const bound = boundHolder(token());
   if (askedHolder || bound) return askedHolder || bound;
-  const mine = tab.get("holder") ?? `web-${crypto.randomUUID().slice(0, 8)}`;
+  const mine = tab.get("holder") ?? `web-${uuid().slice(0, 8)}`;
   tab.set("holder", mine);
   return mine;
 }
 
 /** Who watches, counted once: random for this tab, since a holder may have any letters. */
 export function viewerId(): string {
-  const mine = tab.get("viewer") ?? `page-${crypto.randomUUID()}`;
+  const mine = tab.get("viewer") ?? `page-${uuid()}`;
   tab.set("viewer", mine);
   return mine;
 }

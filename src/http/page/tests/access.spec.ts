@@ -69,6 +69,8 @@ test("a seat is held by keyboard alone, and told", async ({ page, others }) => {
   await page.keyboard.press("Enter");
   await expect.poll(() => lookOf(page, "left:1:1")).toBe("mine");
   await expect(page.getByRole("status").filter({ hasText: "held for you" })).toBeVisible();
+  // The button is gone; who pressed it is beside the map, not where the page begins.
+  await expect(page.getByRole("complementary", { name: "Your places" })).toBeFocused();
 });
 
 test("the list chooses seats as the map does", async ({ page, others }) => {

@@ -1,6 +1,9 @@
 // The choice: seats that were clicked, and units of areas, before they are held.
 
+import type { State } from "../map/state.ts";
 import * as store from "./store.ts";
+
+const MOST_UNITS = 50;
 
 let flash: (seats: readonly number[]) => void = () => undefined;
 // Seats that a call of ours is taking: that they are held then is no news.
@@ -31,11 +34,22 @@ export function toggle(n: number): void {
   }
 }
 
+/** Wants so many units of an area, or as many as there are to be had. */
 export function want(areaId: string, quantity: number): void {
+  const state = store.state.value;
+  if (!state || store.order.value || store.busy.value) return;
+  const most = mostOf(state, areaId);
+  if (quantity > most) store.tell("More are not to be had at once", "error");
   const wanted = new Map(store.wanted.value);
-  if (quantity > 0) wanted.set(areaId, quantity);
+  if (quantity > 0 && most > 0) wanted.set(areaId, Math.min(quantity, most));
   else wanted.delete(areaId);
   store.wanted.value = wanted;
+}
+
+/** How many units of an area one hold may have now. */
+export function mostOf({ areas, house }: State, areaId: string): number {
+  const left = areas.get(areaId)?.available ?? 0;
+  return Math.min(left, house.event.maxUnitsPerHold || MOST_UNITS);
 }
 
 export function put(seats: readonly number[]): void {

@@ -3,18 +3,28 @@
 import { Code } from "@connectrpc/connect";
 import { durationFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { repeat, there } from "../calls.ts";
-import { Refusal } from "../errors.ts";
+import { Refusal, type Reason } from "../errors.ts";
 import { HoldState, type Hold } from "../gen/holdfast/v1/reservation_pb.ts";
 import { tab } from "../settings.ts";
 import { holderId } from "../token.ts";
-import { forgetChoice, refuse, whileTaking } from "./choice.ts";
+import { uuid } from "../uuid.ts";
+import { forgetChoice, put, refuse, whileTaking } from "./choice.ts";
 import { correct, now } from "./clock.ts";
 import { forgetOrder, recoverOrder } from "./order.ts";
 import * as store from "./store.ts";
 
 const TICK_MS = 200;
+// A hold whose time is over is asked for so often until the server has ended it.
+const OVERDUE_MS = 1_000;
+// The stream tells what becomes of seats; units of areas have no names: they are asked for.
+const LOOK_AGAIN_MS = 10_000;
 const DEFAULT_TTL_MS = 900_000;
 let ticking = 0;
+let asking: Promise<void> | undefined;
+let asked = 0;
+
+const OPEN = new Set([HoldState.ACTIVE, HoldState.CONFIRMING]);
+const ENDED = new Set<Reason>(["HOLD_EXPIRED", "HOLD_RELEASED", "HOLD_LOST", "HOLD_NOT_FOUND"]);
 
 interface Wanted {
   /** Of the house's chart order. */
@@ -35,16 +45,17 @@ export function holdBest(best: NonNullable<Wanted["best"]>): Promise<void> {
 async function make({ seats = [], best }: Wanted): Promise<void> {
   const house = there(store.house.value);
   const { eventId } = house.event;
-  const holdId = crypto.randomUUID();
+  const holdId = uuid();
   const seatIds = seats.flatMap((n) => house.seats[n]?.id ?? []);
   const wants = best ? { bestAvailable: best } : { seatIds, areas: wantedAreas() };
   const request = { eventId, holdId, holderId: holderId(), ...wants };
-  // Written down first: after a reload, too, the same id finds it.
-  tab.set(`hold.${eventId}`, holdId);
   await ask("Holding", async () => {
+    // Written down first: after a reload, too, the same id finds it.
+    tab.set(nameOf(eventId), holdId);
     const sent = Date.now();
     const call = () => repeat((o) => store.calls().reservation.hold(request, o));
-    const hold = there((await whileTaking(seats, call)).hold);
+    // The best seats may be of the choice, too.
+    const hold = there((await whileTaking(store.chosen.value, call)).hold);
     correct(timestampMs(there(hold.createTime)), sent, Date.now());
     show(hold);
     forgetChoice();
@@ -112,51 +123,68 @@ export async function refresh(): Promise<void> {
     const { eventId, holdId } = hold;
     const call = store.calls().reservation;
     const answer = await repeat((o) => call.getHold({ eventId, holdId }, o));
-    if (store.hold.value?.holdId === holdId && !store.busy.value) show(there(answer.hold));
+    if (store.hold.value?.holdId !== holdId || store.busy.value) return;
+    const now = there(answer.hold);
+    show(now);
+    if (now.state === HoldState.CONFIRMED) await recoverOrder(now);
   } catch (failure) {
-    if (Refusal.of(failure).code === Code.NotFound) end("Your hold is gone");
+    const isGone = Refusal.of(failure).code === Code.NotFound;
+    if (isGone && store.hold.value?.holdId === hold.holdId) end(hold.eventId, "Your hold is gone");
   }
 }
 
-/** The hold that this tab had before it was reloaded. */
-export async function recover(eventId: string): Promise<void> {
-  const holdId = tab.get(`hold.${eventId}`);
-  if (!holdId) return;
+/**
+ * After the connection was lost: how the hold is, or the one that this tab asked for and
+ * was not told of, as before a reload.
+ */
+export async function lookAgain(eventId: string): Promise<void> {
+  if (store.hold.value) return refresh();
+  const name = nameOf(eventId);
+  const holdId = tab.get(name);
+  if (!holdId || store.order.value || store.busy.value) return;
   try {
     const call = store.calls().reservation;
     const { hold } = await repeat((o) => call.getHold({ eventId, holdId }, o));
-    if (store.house.value?.event.eventId !== eventId || store.hold.value) return;
-    if (hold?.state === HoldState.ACTIVE) show(hold);
-    if (hold) await recoverOrder(hold);
+    if (!hold || store.hold.value || tab.get(name) !== holdId) return;
+    show(hold);
+    if (OPEN.has(hold.state) || hold.state === HoldState.CONFIRMED) await recoverOrder(hold);
   } catch (failure) {
-    if (Refusal.of(failure).code === Code.NotFound) tab.drop(`hold.${eventId}`);
+    const isGone = Refusal.of(failure).code === Code.NotFound;
+    if (isGone && !store.busy.value && tab.get(name) === holdId) tab.drop(name);
   }
 }
 
 /** Makes the page show a hold as the server has it. */
 export function show(hold: Hold): void {
+  // Another event may have been chosen while the call was under way.
+  if (store.house.value?.event.eventId !== hold.eventId) return;
   switch (hold.state) {
     case HoldState.ACTIVE:
     case HoldState.CONFIRMING:
+      tab.set(nameOf(hold.eventId), hold.holdId);
       store.hold.value = hold;
       showMine();
       tick();
       return;
     case HoldState.EXPIRED:
-      return end("Your hold has run out; its places are free again");
+      return end(hold.eventId, "Your hold has run out; its places are free again");
     case HoldState.LOST:
-      return end("Your hold was lost with the store that kept it");
+      return end(hold.eventId, "Your hold was lost with the store that kept it");
     case HoldState.RELEASED:
-      return end("");
+      return end(hold.eventId, "Your hold was ended; its places are free again");
     case HoldState.CONFIRMED:
       return forgetHold();
   }
 }
 
-/** Marks the hold's seats as ours. */
+/** Marks the hold's seats as ours; what is held is not to be chosen any more. */
 export function showMine(): void {
   const state = store.state.value;
-  state?.put("mine", state.numbersOf(store.hold.value?.seatIds ?? []));
+  if (!state) return;
+  state.put("mine", state.numbersOf(store.hold.value?.seatIds ?? []));
+  if (store.chosen.value.some((n) => state.mine.has(n))) {
+    put(store.chosen.value.filter((n) => !state.mine.has(n)));
+  }
 }
 
 export function forgetHold(): void {
@@ -167,11 +195,15 @@ export function forgetHold(): void {
   showMine();
 }
 
-function end(why: string): void {
-  const eventId = store.hold.value?.eventId;
-  if (eventId) tab.drop(`hold.${eventId}`);
+function end(eventId: string, why: string): void {
+  tab.drop(nameOf(eventId));
   forgetHold();
-  if (why) store.tell(why, "error");
+  store.tell(why, "error");
+}
+
+/** Under which a tab writes down its hold. */
+export function nameOf(eventId: string): string {
+  return `hold.${eventId}`;
 }
 
 function tick(): void {
@@ -179,21 +211,21 @@ function tick(): void {
   const hold = store.hold.value;
   if (!hold) return;
   store.left.value = Math.max(timestampMs(there(hold.expireTime)) - now(), 0);
-  if (store.left.value === 0) void refresh();
   ticking = window.setTimeout(tick, TICK_MS);
+  const everyMs = hold.areas.length ? LOOK_AGAIN_MS : Infinity;
+  if (performance.now() - asked < (store.left.value === 0 ? OVERDUE_MS : everyMs)) return;
+  asked = performance.now();
+  // Not asked again while it is asked for: the server may be out of reach.
+  asking ??= refresh().finally(() => (asking = undefined));
 }
 
 /** Runs a call for a button; what is refused is told, with its seats. */
 export async function ask(what: string, call: () => Promise<void>): Promise<void> {
   if (store.busy.value) return;
   store.busy.value = what;
-  try {
-    await call();
-  } catch (failure) {
-    tellRefusal(Refusal.of(failure));
-  } finally {
-    store.busy.value = "";
-  }
+  const refusal = await call().then(() => undefined, Refusal.of);
+  store.busy.value = "";
+  if (refusal) tellRefusal(refusal);
 }
 
 function tellRefusal(refusal: Refusal): void {
@@ -203,12 +235,13 @@ function tellRefusal(refusal: Refusal): void {
   const places = seats.flatMap((n) => state?.house.seats[n] ?? []).map(store.placeOf);
   const which = places.length ? `: ${places.slice(0, 4).join("; ")}` : "";
   store.tell(`${refusal.told}${which}${refusal.reason ? ` (${refusal.reason})` : ""}`, "error");
-  const ended: string[] = ["HOLD_EXPIRED", "HOLD_RELEASED", "HOLD_LOST", "HOLD_NOT_FOUND"];
-  if (store.hold.value && ended.includes(refusal.reason)) end("");
-  // It may have been made all the same: its id is written down.
-  if (!store.hold.value && refusal.isOutcomeUnknown && state) {
-    void recover(state.house.event.eventId);
+  const hold = store.hold.value;
+  if (hold && ENDED.has(refusal.reason)) {
+    tab.drop(nameOf(hold.eventId));
+    forgetHold();
   }
+  // It may be done all the same.
+  if (refusal.isOutcomeUnknown && state) void lookAgain(state.house.event.eventId);
 }
 
 function wantedAreas(): { areaId: string; quantity: number }[] {

@@ -3,7 +3,7 @@
 import { repeat, there } from "../calls.ts";
 import { OrderState, type Hold, type Order } from "../gen/holdfast/v1/reservation_pb.ts";
 import { tab } from "../settings.ts";
-import { ask, forgetHold } from "./hold.ts";
+import { ask, forgetHold, nameOf } from "./hold.ts";
 import * as store from "./store.ts";
 
 /** Makes an order of the hold, at the prices of now. */
@@ -50,7 +50,7 @@ export async function cancel(): Promise<void> {
 /** Back to the house. */
 export function leave(): void {
   const eventId = store.order.value?.eventId;
-  if (eventId) tab.drop(`hold.${eventId}`);
+  if (eventId) tab.drop(nameOf(eventId));
   forgetHold();
 }
 
@@ -75,6 +75,8 @@ export function forgetOrder(): void {
 }
 
 function show(order: Order): void {
+  // Another event may have been chosen while the call was under way.
+  if (store.house.value?.event.eventId !== order.eventId) return;
   store.order.value = order;
   showBought();
 }

@@ -8,7 +8,8 @@ import type { Seat } from "../map/house.ts";
 import type { State } from "../map/state.ts";
 import type { Settings } from "../settings.ts";
 
-export type Connection = "opening" | "live" | "cut";
+/** "over": it is not tried again. */
+export type Connection = "opening" | "live" | "cut" | "over";
 
 export interface Notice {
   /** What is quiet is for screen readers alone: others see it anyway. */
@@ -20,6 +21,8 @@ export interface Notice {
 
 export const settings = signal<Settings | undefined>(undefined);
 export const events = signal<readonly Event[]>([]);
+/** The event that is shown, or is about to be. */
+export const eventId = signal("");
 export const state = signal<State | undefined>(undefined);
 export const connection = signal<Connection>("opening");
 export const viewers = signal(0);

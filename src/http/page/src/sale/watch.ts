@@ -10,7 +10,7 @@ import { rememberEvent } from "../settings.ts";
 import { seatUpdates, type Told } from "../stream.ts";
 import { viewerId } from "../token.ts";
 import { dropTaken, forgetChoice, put } from "./choice.ts";
-import { forgetHold, recover, refresh, showMine } from "./hold.ts";
+import { forgetHold, lookAgain, refresh, showMine } from "./hold.ts";
 import { showBought } from "./order.ts";
 import * as store from "./store.ts";
 
@@ -24,12 +24,16 @@ export async function open(eventId: string): Promise<void> {
   store.connection.value = "opening";
   forgetChoice();
   forgetHold();
+  // Nothing that comes late is taken for what is of this event.
+  store.state.value = undefined;
+  store.eventId.value = eventId;
+  store.viewers.value = 0;
   rememberEvent(eventId);
   try {
     await follow(eventId, undefined, mine.signal);
   } catch (failure) {
     if (mine.signal.aborted) return;
-    store.connection.value = "cut";
+    store.connection.value = "over";
     store.tell(Refusal.of(failure).told, "error");
   }
 }
@@ -51,9 +55,6 @@ async function follow(
     put(state.numbersOf(ids));
     showMine();
     showBought();
-  } else {
-    store.viewers.value = 0;
-    void recover(eventId);
   }
   for await (const told of seatUpdates(store.calls(), eventId, viewerId(), signal)) {
     if (take(state, told)) continue;
@@ -69,6 +70,7 @@ function take(state: State, told: Told): boolean {
     case "opened":
       store.connection.value = "live";
       if (told.resumed) store.counted.resumes += 1;
+      void lookAgain(state.house.event.eventId);
       return true;
     case "cut":
       store.connection.value = "cut";

@@ -1,5 +1,6 @@
 // The page put together.
 
+import { useEffect, useRef } from "preact/hooks";
 import * as store from "../sale/store.ts";
 import { ChoiceView } from "./choiceview.tsx";
 import { HoldView } from "./holdview.tsx";
@@ -19,12 +20,7 @@ export function App() {
       <Banner />
       <main class="page">
         {state ? <MapView state={state} /> : <p class="empty">{emptyText()}</p>}
-        <aside class="panel" aria-label="Your places">
-          <Counts />
-          <Panel />
-          {state && <Legend />}
-          {state && <SeatList state={state} key={state.house.event.eventId} />}
-        </aside>
+        <Side />
       </main>
       <Notice />
       <TokenDialog />
@@ -32,9 +28,39 @@ export function App() {
   );
 }
 
+/** Beside the map. Where a button that was pressed is gone, the keyboard goes on from here. */
+function Side() {
+  const side = useRef<HTMLElement>(null);
+  const wasHere = useRef(false);
+  const onFocusOut = (event: FocusEvent): void => {
+    wasHere.current = event.relatedTarget === null;
+  };
+  const state = store.state.value;
+  const shown = `${store.hold.value?.holdId} ${store.order.value?.state}`;
+  useEffect(() => {
+    if (!wasHere.current || document.activeElement !== document.body) return;
+    side.current?.focus({ preventScroll: true });
+  }, [shown]);
+  return (
+    <aside
+      ref={side}
+      class="panel"
+      aria-label="Your places"
+      tabIndex={-1}
+      onFocusIn={() => (wasHere.current = true)}
+      onFocusOut={onFocusOut}
+    >
+      <Counts />
+      <Panel />
+      {state && <Legend />}
+      {state && <SeatList state={state} key={state.house.event.eventId} />}
+    </aside>
+  );
+}
+
 function emptyText(): string {
   if (store.connection.value === "opening") return "Opening the house…";
-  return store.notice.value?.text ?? "There is no such event.";
+  return store.notice.value?.text ?? "There is no event to show.";
 }
 
 function Panel() {

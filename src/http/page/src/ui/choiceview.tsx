@@ -2,7 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import { shown, sum, times } from "../money.ts";
-import { toggle, want } from "../sale/choice.ts";
+import { mostOf, toggle, want } from "../sale/choice.ts";
 import { holdBest, holdChosen } from "../sale/hold.ts";
 import * as store from "../sale/store.ts";
 import { Sample } from "./legend.tsx";
@@ -93,7 +93,7 @@ function Areas() {
               label={name}
               value={store.wanted.value.get(area.areaId) ?? 0}
               min={0}
-              max={Math.min(left, state.house.event.maxUnitsPerHold || 50)}
+              max={mostOf(state, area.areaId)}
               onChange={(quantity) => want(area.areaId, quantity)}
             />
           </div>

@@ -17,6 +17,8 @@ export function keysFor(map: SeatMap, cursor: Signal<number | undefined>) {
     cursor.value = to;
     map.cursor = to;
   };
+  // Where the cursor is not to be seen yet, nothing is chosen blindly.
+  const choose = (): void => (cursor.value === undefined ? go(0) : toggle(cursor.value));
   return (event: KeyboardEvent): void => {
     const at = cursor.value ?? 0;
     const way = WAYS[event.key];
@@ -26,7 +28,7 @@ export function keysFor(map: SeatMap, cursor: Signal<number | undefined>) {
     else if (event.key === "End") go(rowOf(map, at).at(-1));
     else if (event.key === "PageDown") go(sectionFrom(map, at, 1));
     else if (event.key === "PageUp") go(sectionFrom(map, at, -1));
-    else if (event.key === "Enter" || event.key === " ") toggle(at);
+    else if (event.key === "Enter" || event.key === " ") choose();
     else if (event.key === "+" || event.key === "=") map.zoomBy(1.5);
     else if (event.key === "-") map.zoomBy(1 / 1.5);
     else if (event.key === "0") map.fit();

@@ -15,8 +15,12 @@ export function TokenDialog() {
     event.preventDefault();
     if (field.current?.value.trim()) giveToken(field.current.value);
   };
+  // Calls wait for the token: Escape is no answer.
+  const stay = (): void => {
+    if (asking.value !== null) dialog.current?.showModal();
+  };
   return (
-    <dialog ref={dialog} aria-labelledby="token-title">
+    <dialog ref={dialog} aria-labelledby="token-title" onClose={stay}>
       <form onSubmit={submit}>
         <h2 id="token-title">Who are you?</h2>
         <p>This server wants a bearer token. It stays in this tab.</p>

@@ -15,7 +15,7 @@ export function Top() {
       </a>
       <select
         aria-label="Event"
-        value={event?.eventId ?? ""}
+        value={store.eventId.value}
         onChange={(change) => void open(change.currentTarget.value)}
       >
         {event && !known && <option value={event.eventId}>{event.name}</option>}
@@ -38,13 +38,20 @@ export function Top() {
   );
 }
 
+const CONNECTIONS: Record<store.Connection, string> = {
+  opening: "Opening",
+  live: "Live",
+  cut: "Cut off",
+  over: "Not live",
+};
+
 function Live() {
   const connection = store.connection.value;
   const watching = store.viewers.value;
   return (
     <p class={`live ${connection}`}>
       <i aria-hidden="true" />
-      <b>{connection === "live" ? "Live" : connection === "opening" ? "Opening" : "Cut off"}</b>
+      <b>{CONNECTIONS[connection]}</b>
       {connection === "live" && watching > 0 && <span>{watching} watching</span>}
     </p>
   );

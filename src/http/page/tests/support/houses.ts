@@ -7,7 +7,8 @@ import { createClient } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import { CatalogService } from "../../src/gen/holdfast/v1/catalog_pb.ts";
 import type { EventSchema } from "../../src/gen/holdfast/v1/event_pb.ts";
-import { ReservationService } from "../../src/gen/holdfast/v1/reservation_pb.ts";
+import { OperatorService } from "../../src/gen/holdfast/v1/operator_pb.ts";
+import { ReservationService, type Hold } from "../../src/gen/holdfast/v1/reservation_pb.ts";
 
 export interface Plan {
   sections?: string[];
@@ -23,11 +24,13 @@ export interface Plan {
 /** Everybody who is not a browser. */
 export class Others {
   readonly catalog;
+  readonly operator;
   readonly reservation;
 
   constructor(grpc: string) {
     const transport = createGrpcWebTransport({ baseUrl: grpc });
     this.catalog = createClient(CatalogService, transport);
+    this.operator = createClient(OperatorService, transport);
     this.reservation = createClient(ReservationService, transport);
   }
 
@@ -76,6 +79,20 @@ export class Others {
     const ttl = ttlMs === undefined ? {} : { ttl: durationFromMs(ttlMs) };
     await this.reservation.hold({ eventId, holdId, holderId: "somebody", seatIds, ...ttl });
     return holdId;
+  }
+
+  /** An operator ends the hold that runs out first. */
+  async endHold(eventId: string): Promise<void> {
+    const holdId = (await this.openHold(eventId)).holdId;
+    await this.operator.forceReleaseHold({ eventId, holdId, actor: "olga", reason: "a test" });
+  }
+
+  /** The hold that runs out first. */
+  async openHold(eventId: string): Promise<Hold> {
+    const { holds } = await this.operator.listOpenHolds({ eventId });
+    const hold = holds[0]?.hold;
+    if (!hold) throw new Error("there is no hold");
+    return hold;
   }
 }
 
