@@ -185,35 +185,41 @@ async fn never_below_zero(stage: &Stage) {
 async fn moved_under_load(stage: &Stage, is_healthy: bool, meanwhile: impl Future<Output = ()>) {
     let (server, other) = (&stage.server, &stage.another_server().await);
     allocate(server, share("fans", 50)).await.unwrap();
-    let moves = [(server, [20, 60, 35, 80, 10, 50]), (other, [70, 30, 50, 15, 90, 40])];
-    let moves = join_all(moves.map(|(at, quantities)| async move {
-        let mut moved = 0;
-        for quantity in quantities {
-            match allocate(at, share("fans", quantity)).await {
-                Ok(_) => moved += 1,
-                Err(status) => {
-                    let told = refusal(Err::<(), _>(status)).reason;
-                    assert!(told == "INSUFFICIENT_CAPACITY" || !is_healthy, "{told}");
+    // Step by step: else the holds may take all there is before anything is moved.
+    let load = async {
+        let (mut moved, mut held) = (0, 0);
+        let steps = [[20, 70], [60, 30], [35, 50], [80, 15], [10, 90], [50, 40]];
+        for (step, [here, there]) in steps.into_iter().enumerate() {
+            let moves = join_all([(server, here), (other, there)].map(async |(at, quantity)| {
+                match allocate(at, share("fans", quantity)).await {
+                    Ok(_) => true,
+                    Err(status) => {
+                        let told = refusal(Err::<(), _>(status)).reason;
+                        assert!(told == "INSUFFICIENT_CAPACITY" || !is_healthy, "{told}");
+                        false
+                    }
                 }
-            }
+            }));
+            let holds = join_all((34 * step..34 * (step + 1)).map(async |n| {
+                let at = if n.is_multiple_of(2) { server } else { other };
+                let area = if n.is_multiple_of(3) { "fans" } else { "floor" };
+                let hold = at.hold(units(&format!("holder-{n}"), area, 1)).await.ok()?;
+                match n % 4 {
+                    0 => at.release(&hold, &[], vec![]).await.ok().map(drop),
+                    1 => at.confirm(&hold, &format!("pay-{n}")).await.ok().map(drop),
+                    _ => Some(()),
+                }
+            }));
+            let (these_moved, these_held) = tokio::join!(moves, holds);
+            moved += these_moved.into_iter().filter(|is_moved| *is_moved).count();
+            held += these_held.into_iter().flatten().count();
         }
-        moved
-    }));
-    let holds = join_all((0..200).map(|n: usize| async move {
-        let at = if n.is_multiple_of(2) { server } else { other };
-        let area = if n.is_multiple_of(3) { "fans" } else { "floor" };
-        let hold = at.hold(units(&format!("holder-{n}"), area, 1)).await.ok()?;
-        match n % 4 {
-            0 => at.release(&hold, &[], vec![]).await.ok().map(drop),
-            1 => at.confirm(&hold, &format!("pay-{n}")).await.ok().map(drop),
-            _ => Some(()),
-        }
-    }));
+        (moved, held)
+    };
     let (moved, held) = tokio::select! {
-        (moved, held, ()) = async { tokio::join!(moves, holds, meanwhile) } => (moved, held),
+        (load, ()) = async { tokio::join!(load, meanwhile) } => load,
         () = never_below_zero(stage) => unreachable!("it looks on for good"),
     };
-    let (moved, held) = (moved.iter().sum::<i32>(), held.into_iter().flatten().count());
     assert!(held > 40 && moved > 1, "only {held} holds and {moved} moves came through");
     // Whatever was begun and not ended is brought to its end by the next.
     eventually("a move", async || {
