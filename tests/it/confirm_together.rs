@@ -5,10 +5,12 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use holdfast::{
     domain::{
-        self, AreaHolding, AreaIndex, Epoch, HoldRecord, Money, OrderId, SeatIndex, TicketId,
+        self, AreaHolding, AreaIndex, Epoch, EventId, HoldId, HoldRecord, Money, OrderId,
+        SeatIndex, TicketId,
     },
+    holds::{Holds, Reply},
     ledger::{Ledger, Sale, SaleTicket, SaleVerdict, Settings},
-    proto::{Hold, HoldState, Order, SeatStatus},
+    proto::{Hold, Order, SeatStatus},
 };
 use tonic::{Code, Status};
 
@@ -31,16 +33,22 @@ async fn holds(stage: &Stage, count: usize, units: i32) -> Vec<Hold> {
 async fn confirm_together(stage: &Stage, holds: &[Hold]) -> Vec<Result<Order, Status>> {
     let mut operator = stage.stores.postgres().await;
     let lock = operator.transaction().await.unwrap();
-    let sql = "SELECT FROM events WHERE event_id = $1 FOR NO KEY UPDATE";
-    lock.query_one(sql, &[&EVENT]).await.unwrap();
+    let sql = "SELECT epoch FROM events WHERE event_id = $1 FOR NO KEY UPDATE";
+    let epoch = Epoch(lock.query_one(sql, &[&EVENT]).await.unwrap().get::<_, i64>(0) as u64);
     let confirms = holds.iter().enumerate();
     let confirms =
         confirms.map(|(n, hold)| async move { stage.server.confirm(hold, &pay(n)).await });
+    // Of Redis: they may have all of the server's connections to Postgres.
+    let redis = Holds::new(&stage.stores.settings().redis_url).unwrap();
+    let event_id: EventId = EVENT.parse().unwrap();
     let unlock = async {
         for hold in holds {
+            let hold_id = HoldId(hold.hold_id.parse().unwrap());
             eventually("its Confirm is under way", async || {
-                let hold = stage.server.get_hold(EVENT, &hold.hold_id).await.unwrap();
-                (hold.state() == HoldState::Confirming).then_some(())
+                let Ok(Reply::Done(found)) = redis.get_hold(&event_id, epoch, hold_id).await else {
+                    return None;
+                };
+                (found[0].state == domain::HoldState::Confirming).then_some(())
             })
             .await;
         }
