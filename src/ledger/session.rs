@@ -51,7 +51,9 @@ impl Ledger {
             ];
             let options = server_side.map(|(name, span)| format!("-c {name}={}", span.as_millis()));
             let alike = format!("-c pg_trgm.word_similarity_threshold={MIN_WORD_SIMILARITY}");
-            format!("{own} {} {alike}", options.join(" "))
+            // To compile a statement takes longer than any of ours runs; which are compiled
+            // would depend on how large the tables seem to be.
+            format!("-c jit=off {own} {} {alike}", options.join(" "))
         };
         config
             .options(options(POSTGRES_LOCK_TIMEOUT))

@@ -21,6 +21,7 @@ mod admission;
 mod another_postgres;
 mod another_redis;
 mod audit;
+mod audit_by_index;
 mod audit_in_pieces;
 mod audit_money;
 mod bad_requests;
