@@ -123,7 +123,7 @@ impl Scale {
         Self {
             holds: 20_000,
             holds_of_few: 10_000,
-            confirms: 4_160,
+            confirms: 8_320,
             paced_s: 2,
             subscribers: 10_000,
             connections: 100,

@@ -8,7 +8,6 @@ use holdfast::{
     holds::Holds,
     limits::MAX_EXPIRED_SCANNED_PER_HOLD,
 };
-use redis::Script;
 use serde::Serialize;
 use tokio::process::Command;
 
@@ -37,6 +36,7 @@ struct Asked {
     ttl_ms: Option<u64>,
     seats: [&'static str; 1],
     areas: [u32; 0],
+    revision: u64,
 }
 
 const RANDOM: &str = "__rand_int__";
@@ -72,14 +72,10 @@ fn key_of(event_id: &EventId, kind: &str) -> String {
 /// The call of the script, which Redis must have from its servers already: so it
 /// is the very same.
 async fn evalsha(stage: &Stage, raw: &Holds, event_id: &EventId) -> anyhow::Result<Vec<OsString>> {
-    let (shebang, body) =
-        include_str!("../../src/holds/lua/hold.lua").split_once('\n').context("a script")?;
-    let prelude = include_str!("../../src/holds/lua/prelude.lua");
-    let script = Script::new(&format!("{shebang}\n{prelude}\n{body}"));
-    let hash = script.get_hash();
+    let (hash, keys) = Holds::hold_script(event_id);
     let mut redis = stage.redis_connection(RAW).await?;
     let known: Vec<bool> =
-        redis::cmd("SCRIPT").arg("EXISTS").arg(hash).query_async(&mut redis).await?;
+        redis::cmd("SCRIPT").arg("EXISTS").arg(&hash).query_async(&mut redis).await?;
     ensure!(known == [true], "Redis does not have this script from a server");
     let asked = Asked {
         hold_id: HOLD_ID,
@@ -88,12 +84,12 @@ async fn evalsha(stage: &Stage, raw: &Holds, event_id: &EventId) -> anyhow::Resu
         ttl_ms: None,
         seats: [RANDOM],
         areas: [],
+        revision: 1,
     };
     let request = Request { epoch: 1, holds: [asked], scan: MAX_EXPIRED_SCANNED_PER_HOLD };
-    let keys = ["meta", "seats", "holds", "due", "areas", "holders", "log"];
     let mut call: Vec<OsString> =
         vec!["EVALSHA".into(), hash.into(), keys.len().to_string().into()];
-    call.extend(keys.map(|kind| key_of(event_id, kind).into()));
+    call.extend(keys.map(OsString::from));
     call.push(OsString::from_vec(rmp_serde::to_vec_named(&request)?));
     call.push(raw.incarnation(event_id).await?.0.into());
     Ok(call)

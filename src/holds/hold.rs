@@ -5,7 +5,7 @@ use std::{ops::Not, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Error, Holds, Reply,
+    Error, Holds, Reply, keys,
     script::{self, Verb, taking_verb},
 };
 use crate::batch::{Batcher, Bounds};
@@ -172,6 +172,12 @@ impl Holds {
         let asked = (args, span.trace());
         let asked = self.hold_batcher.ask((event_id.clone(), epoch), asked).await;
         asked.map_err(|unanswered| Arc::new(Error::from(unanswered)))?
+    }
+
+    /// The script as Redis knows it, by its hash, and its keys; for benchmarks that call the
+    /// very same by another client.
+    pub fn hold_script(event_id: &EventId) -> (String, [String; 8]) {
+        (HOLD.hash(), keys::of_event(event_id))
     }
 
     /// Makes these holds by one call of the script, now; what calls cost by

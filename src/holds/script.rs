@@ -51,6 +51,10 @@ impl Verb {
     pub(super) const fn new(name: &'static str, script: fn() -> Script) -> Self {
         Self { name, script: LazyLock::new(script) }
     }
+
+    pub(super) fn hash(&self) -> String {
+        self.script.get_hash().to_owned()
+    }
 }
 
 /// The script `lua/<name>.lua` with the prelude before it.
