@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     domain::{EventId, Position},
-    holds::{Error, Holds, LogEntry, LogTail},
+    holds::{Change, Error, Holds, LogTail},
     limits::{
         FEED_CATCH_UP, FEED_HISTORY_ENTRIES, FEED_IDLE, FEED_MAX_ENTRIES_PER_MESSAGE,
         FEED_SEATS_PER_MESSAGE, FEED_STALE, FEED_TICK,
@@ -44,7 +44,7 @@ pub struct EventFeed {
 struct State {
     map: Option<Arc<SeatMap>>,
     /// Without a gap, the last one leading to `map`.
-    history: VecDeque<Arc<LogEntry>>,
+    history: VecDeque<Arc<Change>>,
     /// When Redis last said anything.
     heard: Instant,
 }
@@ -77,7 +77,7 @@ pub(super) enum Next {
 /// Changes in order, unless they are not known any more.
 #[derive(Debug, Clone)]
 pub enum Changes {
-    Entries(Vec<Arc<LogEntry>>),
+    Entries(Vec<Arc<Change>>),
     Forgotten,
 }
 
@@ -178,7 +178,7 @@ impl EventFeed {
             return Changes::Forgotten;
         }
         let mut seats = 0;
-        let fits = |entry: &&Arc<LogEntry>| {
+        let fits = |entry: &&Arc<Change>| {
             let is_first = seats == 0;
             seats += entry.seat_count();
             is_first || seats <= FEED_SEATS_PER_MESSAGE
@@ -239,7 +239,7 @@ impl EventFeed {
         // 2. One picture, and the changes that led to it, to resume from.
         let map = holds.snapshot(&self.event_id).await?.ok_or(Lapse::Missing)?;
         let history =
-            holds.read_log_end(&self.event_id, map.position, FEED_HISTORY_ENTRIES).await?;
+            holds.read_last_changes(&self.event_id, map.position, FEED_HISTORY_ENTRIES).await?;
         self.begin(map.into(), history);
         // 3. Every change after it, and readers told of it in turn.
         tokio::select! {
@@ -294,7 +294,7 @@ impl EventFeed {
         Ok(true)
     }
 
-    fn begin(&self, map: SeatMap, history: Vec<LogEntry>) {
+    fn begin(&self, map: SeatMap, history: Vec<Change>) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.history = unbroken(history, map.position);
         let position = map.position;
@@ -305,7 +305,7 @@ impl EventFeed {
         self.head.send_modify(|head| head.position = position);
     }
 
-    fn advance(&self, entries: Vec<LogEntry>) -> Result<(), Lapse> {
+    fn advance(&self, entries: Vec<Change>) -> Result<(), Lapse> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let State { map: Some(map), history, heard } = &mut *state else { return Err(Lapse::Gap) };
         *heard = Instant::now();
@@ -347,7 +347,7 @@ impl EventFeed {
 }
 
 /// The end of a history that leads to `position` without a gap.
-fn unbroken(history: Vec<LogEntry>, position: Position) -> VecDeque<Arc<LogEntry>> {
+fn unbroken(history: Vec<Change>, position: Position) -> VecDeque<Arc<Change>> {
     let mut kept = VecDeque::with_capacity(history.len());
     let mut expected = position;
     for entry in history.into_iter().rev() {

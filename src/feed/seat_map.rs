@@ -2,7 +2,7 @@
 
 use crate::{
     domain::{AreaState, Position, SeatStatus},
-    holds::{LogEntry, Snapshot},
+    holds::{Change, Snapshot},
 };
 
 /// The house as it is after all changes up to `position`.
@@ -23,13 +23,13 @@ impl From<Snapshot> for SeatMap {
 
 impl SeatMap {
     /// Whether the entry is the very next change after this map.
-    pub fn is_followed_by(&self, entry: &LogEntry) -> bool {
+    pub fn is_followed_by(&self, entry: &Change) -> bool {
         let Position { epoch, seq } = self.position;
         !entry.reset && entry.position == Position { epoch, seq: seq + 1 }
     }
 
     /// Makes the change; a seat or area that is new makes the map grow.
-    pub fn apply(&mut self, entry: &LogEntry) {
+    pub fn apply(&mut self, entry: &Change) {
         for (status, seats) in &entry.seats {
             for seat in seats {
                 put(&mut self.seats, seat.0, *status, SeatStatus::Available);
@@ -59,14 +59,14 @@ mod tests {
     fn a_map_takes_changes_in_order_and_grows() {
         let at = |seq| Position { epoch: Epoch(1), seq };
         let mut map = SeatMap { position: at(4), seats: vec![SeatStatus::Sold], areas: Vec::new() };
-        let entry = LogEntry {
+        let entry = Change {
             position: at(5),
             seats: vec![
                 (SeatStatus::Held, vec![SeatIndex(2)]),
                 (SeatStatus::Sold, vec![SeatIndex(2)]),
             ],
             areas: vec![(AreaIndex(0), AreaState { available: 3, capacity: 4 })],
-            ..LogEntry::default()
+            ..Change::default()
         };
         assert!(map.is_followed_by(&entry));
         map.apply(&entry);

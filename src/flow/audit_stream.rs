@@ -4,7 +4,7 @@ use super::{Error, Flows, get_seat_map::areas_in_order};
 use crate::{
     domain::{EventId, Position, SeatIndex, audit::House},
     feed::SeatMap,
-    limits::JOURNAL_BATCH,
+    limits::LOG_PAGE,
 };
 
 impl Flows {
@@ -54,7 +54,7 @@ impl Flows {
         until: Position,
     ) -> Result<bool, Error> {
         while after < until {
-            let entries = self.holds.read_log(event_id, after, JOURNAL_BATCH).await?;
+            let entries = self.holds.read_changes(event_id, after, LOG_PAGE).await?;
             let Some(last) = entries.last() else { return Ok(false) };
             if entries.iter().any(|entry| entry.position <= until && entry.shows()) {
                 return Ok(true);
@@ -73,7 +73,7 @@ impl Flows {
         to: Position,
     ) -> Result<bool, Error> {
         while map.position < to {
-            let entries = self.holds.read_log(event_id, map.position, JOURNAL_BATCH).await?;
+            let entries = self.holds.read_changes(event_id, map.position, LOG_PAGE).await?;
             if entries.is_empty() {
                 return Ok(false);
             }

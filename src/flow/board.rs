@@ -26,7 +26,7 @@ use crate::{
         BestAvailable, ChannelKey, Chart, EventId, FreeSeats, Position, SeatIndex, SeatStatus,
     },
     feed::{Changes, EventFeed, SeatMap},
-    holds::LogEntry,
+    holds::Change,
     limits::{FEED_CATCH_UP, FEED_IDLE, MAX_BOARD_SEATS, MAX_PASSED_OVER},
 };
 
@@ -285,7 +285,7 @@ impl Seats {
         true
     }
 
-    fn apply(&mut self, entry: &LogEntry) {
+    fn apply(&mut self, entry: &Change) {
         for (status, seats) in &entry.seats {
             for &seat in seats {
                 let at = seat.0 as usize;

@@ -15,7 +15,7 @@ use crate::{
         SeatIndex, SeatStatus,
     },
     holds::LogEntry,
-    limits::{MAX_WHY_LINES, WHY_LOG_PAGE},
+    limits::{LOG_PAGE, MAX_WHY_LINES},
 };
 
 /// An event in numbers. Places are seats and units of areas.
@@ -212,10 +212,10 @@ impl Flows {
         let (mut after, mut since) = (Position::default(), None);
         let mut logged = VecDeque::new();
         loop {
-            let entries = self.holds.read_log(event_id, after, WHY_LOG_PAGE).await?;
+            let entries = self.holds.read_log(event_id, after, LOG_PAGE).await?;
             let Some(last) = entries.last() else { return Ok((logged, since)) };
-            after = last.position;
-            since = since.or_else(|| entries.first().map(|entry| from_ms(entry.at_ms)));
+            after = last.change.position;
+            since = since.or_else(|| entries.first().map(|entry| from_ms(entry.change.at_ms)));
             for happening in entries.iter().flat_map(|entry| of_entry(entry, seat)) {
                 if logged.len() == MAX_WHY_LINES {
                     logged.pop_front();
@@ -230,7 +230,7 @@ impl Flows {
 fn of_entry(entry: &LogEntry, seat: SeatIndex) -> Vec<Happening> {
     let had = entry.holds.iter().find(|(_, record)| record.seats.contains(&seat));
     let told = |kind: &str| Happening {
-        at: from_ms(entry.at_ms),
+        at: from_ms(entry.change.at_ms),
         source: "log".into(),
         kind: kind.into(),
         hold_id: had.map(|(hold_id, _)| *hold_id),
@@ -242,7 +242,7 @@ fn of_entry(entry: &LogEntry, seat: SeatIndex) -> Vec<Happening> {
         until: had.map(|(_, record)| from_ms(record.expires_ms)),
         is_done: true,
     };
-    let runs = entry.seats.iter().filter(|(_, run)| run.contains(&seat));
+    let runs = entry.change.seats.iter().filter(|(_, run)| run.contains(&seat));
     let mut happened: Vec<_> = runs
         .map(|(status, _)| match status {
             SeatStatus::Held => told("HELD"),
@@ -253,7 +253,7 @@ fn of_entry(entry: &LogEntry, seat: SeatIndex) -> Vec<Happening> {
             SeatStatus::Blocked => Happening { until: None, ..told("BLOCKED") },
         })
         .collect();
-    if entry.reset {
+    if entry.change.reset {
         happened.push(told("REBUILT"));
     }
     // Its hold has changed and it has not: another time, another holder, an order.

@@ -13,7 +13,7 @@ use crate::{
     failpoint::failpoint,
     holds::LogEntry,
     ledger::{ActiveEvent, JournalBatch},
-    limits::{JOB_CONCURRENCY, JOURNAL_BATCH},
+    limits::{JOB_CONCURRENCY, JOURNAL_ENTRIES, JOURNAL_HOLDS},
     telemetry,
 };
 
@@ -48,15 +48,20 @@ impl Flows {
         from: Position,
     ) -> Result<(usize, Duration), Error> {
         let (mut from, mut journaled, mut oldest) = (from, 0, Duration::ZERO);
+        let mut at_most = *JOURNAL_ENTRIES.start();
         loop {
-            // 1. The entries after the cursor.
-            let mut entries = self.holds.read_log(event_id, from, JOURNAL_BATCH).await?;
-            let is_all = entries.len() < JOURNAL_BATCH;
+            // 1. The entries after the cursor: as many as have, by those before, about as
+            //    many holds as one statement takes.
+            let mut entries = self.holds.read_log(event_id, from, at_most).await?;
+            let is_all = entries.len() < at_most;
+            let holds: usize = entries.iter().map(|entry| entry.holds.len()).sum();
+            at_most = at_most * JOURNAL_HOLDS / holds.max(1);
+            at_most = at_most.clamp(*JOURNAL_ENTRIES.start(), *JOURNAL_ENTRIES.end());
             let before_a_hold_made_again = begins_anew(&entries);
             entries.truncate(before_a_hold_made_again.unwrap_or(entries.len()));
             let Some(last) = entries.last() else { return Ok((journaled, oldest)) };
-            oldest = oldest.max(telemetry::since_ms(entries[0].at_ms));
-            let (to, count) = (last.position, entries.len());
+            oldest = oldest.max(telemetry::since_ms(entries[0].change.at_ms));
+            let (to, count) = (last.change.position, entries.len());
             failpoint!("journal:read");
             // 2. The cursor and what it passes, in one statement: where another
             //    server has moved it, this one writes nothing.
@@ -88,16 +93,17 @@ fn fold(from: Position, to: Position, entries: Vec<LogEntry>) -> JournalBatch {
     let mut latest: HashMap<HoldId, (Position, HoldRecord)> = HashMap::new();
     let (mut undone, mut expired) = (Vec::new(), Vec::new());
     let mut made = 0;
-    for entry in entries {
-        for (hold_id, record) in entry.holds {
-            made += usize::from(record.created_ms == entry.at_ms);
-            latest.insert(hold_id, (entry.position, record));
+    latest.reserve(entries.iter().map(|entry| entry.holds.len()).sum());
+    for LogEntry { change, holds, expired: ran_out, undone: not_made } in entries {
+        for (hold_id, record) in holds {
+            made += usize::from(record.created_ms == change.at_ms);
+            latest.insert(hold_id, (change.position, record));
         }
-        for hold_id in entry.undone {
+        for hold_id in not_made {
             latest.remove(&hold_id);
-            undone.push((entry.position, hold_id));
+            undone.push((change.position, hold_id));
         }
-        expired.extend(entry.expired);
+        expired.extend(ran_out);
     }
     let holds = latest.into_iter().map(|(hold_id, (at, record))| (at, hold_id, record)).collect();
     JournalBatch { from, to, holds, expired, undone, made }

@@ -96,7 +96,7 @@ impl Flows {
             };
             // Another server may have been faster, with a part of it.
             let at = self.ledger.find_journal_cursor(event_id).await?;
-            let left = self.holds.read_log(event_id, at, 1).await?;
+            let left = self.holds.read_changes(event_id, at, 1).await?;
             let epoch = self.event_anew(event_id).await?.epoch;
             if left.first().is_none_or(|entry| entry.position.epoch != epoch) {
                 return Ok(());

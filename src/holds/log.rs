@@ -9,16 +9,15 @@ use super::{Error, Holds, keys, snapshot::area_state};
 use crate::domain::{
     AreaIndex, AreaState, EventId, HoldId, HoldRecord, Position, SeatIndex, SeatStatus,
 };
-use crate::limits::FEED_BLOCK;
+use crate::limits::{FEED_BLOCK, LOG_PAGE};
 use crate::redis::{
     FromRedisValue, Links, MultiplexedConnection, Node, RedisResult, Value, cmd,
     streams::{StreamId, StreamRangeReply, StreamReadReply},
 };
 
-/// One change. An entry's `ended`, holds that Postgres' outcomes ended, is read by
-/// audits alone (`audit.lua`).
+/// What of one change is seen on seats and areas.
 #[derive(Debug, Clone, Default)]
-pub struct LogEntry {
+pub struct Change {
     pub position: Position,
     /// Redis' clock, ms since 1970.
     pub at_ms: i64,
@@ -26,17 +25,24 @@ pub struct LogEntry {
     pub seats: Vec<(SeatStatus, Vec<SeatIndex>)>,
     /// Areas as they are now.
     pub areas: Vec<(AreaIndex, AreaState)>,
+    /// The event's state was built anew: forget all before.
+    pub reset: bool,
+}
+
+/// One change, and the holds that it is of. An entry's `ended`, holds that Postgres'
+/// outcomes ended, is read by audits alone (`audit.lua`).
+#[derive(Debug)]
+pub struct LogEntry {
+    pub change: Change,
     /// Holds that were made or changed, as they are now.
     pub holds: Vec<(HoldId, HoldRecord)>,
     /// Holds that were expired in passing, by a caller who wanted their seats.
     pub expired: Vec<HoldId>,
     /// Holds that were undone before they were answered.
     pub undone: Vec<HoldId>,
-    /// The event's state was built anew: forget all before.
-    pub reset: bool,
 }
 
-impl LogEntry {
+impl Change {
     /// Changes of seats.
     pub fn seat_count(&self) -> usize {
         self.seats.iter().map(|(_, run)| run.len()).sum()
@@ -56,10 +62,18 @@ impl LogEntry {
             at_ms: entry.get("at").unwrap_or_default(),
             seats: field(entry, "seats")?,
             areas: areas.into_iter().map(|(i, free, all)| (i, area_state((free, all)))).collect(),
+            reset: entry.contains_key("reset"),
+        })
+    }
+}
+
+impl LogEntry {
+    fn decode(entry: &StreamId) -> Result<Self, Error> {
+        Ok(Self {
+            change: Change::decode(entry)?,
             holds: field(entry, "holds")?,
             expired: field(entry, "expired")?,
             undone: field(entry, "undone")?,
-            reset: entry.contains_key("reset"),
         })
     }
 }
@@ -72,10 +86,6 @@ fn field<T: DeserializeOwned>(entry: &StreamId, name: &str) -> Result<Vec<T>, Er
     }
 }
 
-fn decode_all(ids: &[StreamId]) -> Result<Vec<LogEntry>, Error> {
-    ids.iter().map(LogEntry::decode).collect()
-}
-
 impl Holds {
     /// The entries after a position, oldest first.
     pub async fn read_log(
@@ -84,25 +94,56 @@ impl Holds {
         after: Position,
         count: usize,
     ) -> Result<Vec<LogEntry>, Error> {
+        self.page(event_id, after, count).await?.iter().map(LogEntry::decode).collect()
+    }
+
+    /// What is seen of the entries after a position, oldest first.
+    pub async fn read_changes(
+        &self,
+        event_id: &EventId,
+        after: Position,
+        count: usize,
+    ) -> Result<Vec<Change>, Error> {
+        self.page(event_id, after, count).await?.iter().map(Change::decode).collect()
+    }
+
+    async fn page(
+        &self,
+        event_id: &EventId,
+        after: Position,
+        count: usize,
+    ) -> Result<Vec<StreamId>, Error> {
         let mut range = cmd("XRANGE");
         range.arg(keys::log(event_id)).arg(format!("({after}")).arg("+").arg("COUNT").arg(count);
         let reply: StreamRangeReply = self.links.query(event_id.as_str(), &range).await?;
-        decode_all(&reply.ids)
+        Ok(reply.ids)
     }
 
-    /// The last entries up to a position, oldest first.
-    pub async fn read_log_end(
+    /// What is seen of the last entries up to a position, oldest first; read in pages of
+    /// [`LOG_PAGE`], since Redis serves nobody else while it reads one.
+    pub async fn read_last_changes(
         &self,
         event_id: &EventId,
         until: Position,
         count: usize,
-    ) -> Result<Vec<LogEntry>, Error> {
-        let mut range = cmd("XREVRANGE");
-        range.arg(keys::log(event_id)).arg(until.to_string()).arg("-").arg("COUNT").arg(count);
-        let reply: StreamRangeReply = self.links.query(event_id.as_str(), &range).await?;
-        let mut entries = decode_all(&reply.ids)?;
-        entries.reverse();
-        Ok(entries)
+    ) -> Result<Vec<Change>, Error> {
+        let (mut changes, mut from): (Vec<Change>, _) = (Vec::new(), until.to_string());
+        while changes.len() < count {
+            let at_most = LOG_PAGE.min(count - changes.len());
+            let mut range = cmd("XREVRANGE");
+            range.arg(keys::log(event_id)).arg(&from).arg("-").arg("COUNT").arg(at_most);
+            let reply: StreamRangeReply = self.links.query(event_id.as_str(), &range).await?;
+            let Some(first) = reply.ids.last() else { break };
+            from = format!("({}", first.id);
+            for entry in &reply.ids {
+                changes.push(Change::decode(entry)?);
+            }
+            if reply.ids.len() < at_most {
+                break;
+            }
+        }
+        changes.reverse();
+        Ok(changes)
     }
 
     /// Forgets the entries before a position.
@@ -128,11 +169,11 @@ pub struct LogTail {
 }
 
 impl LogTail {
-    /// The next entries after a position; empty where none came within
+    /// What is seen of the next entries after a position; empty where none came within
     /// [`FEED_BLOCK`]. It reads on from a position that is known, never from
     /// "what comes next": entries in between would be lost. An error ends it:
     /// among others, where the event is at another Redis now.
-    pub async fn next(&mut self, after: Position, count: usize) -> Result<Vec<LogEntry>, Error> {
+    pub async fn next(&mut self, after: Position, count: usize) -> Result<Vec<Change>, Error> {
         // A master that was cut off may live on for long, and answer.
         if !self.links.is_at(self.event_id.as_str(), &self.node) {
             return Err(Error::unreachable("the event is at another Redis now"));
@@ -159,7 +200,6 @@ impl LogTail {
             return Ok(Vec::new());
         }
         let reply = StreamReadReply::from_redis_value(reply).map_err(Error::corrupt)?;
-        let entries = reply.keys.iter().map(|key| decode_all(&key.ids));
-        Ok(entries.collect::<Result<Vec<_>, _>>()?.concat())
+        reply.keys.iter().flat_map(|key| &key.ids).map(Change::decode).collect()
     }
 }

@@ -42,7 +42,7 @@ pub use extend_hold::ExtendReply;
 pub use force_extend::ForceExtendReply;
 pub use hold::{HoldArgs, HoldReply};
 pub use load::{LoadArgs, LoadReply};
-pub use log::{LogEntry, LogTail};
+pub use log::{Change, LogEntry, LogTail};
 pub use order_hold::{OrderHoldArgs, OrderHoldReply};
 pub use reassign_hold::ReassignReply;
 pub use release::ReleaseReply;

@@ -12,8 +12,6 @@ pub const MAX_OPEN_HOLDS_PAGE: u32 = 500;
 pub const DRAIN_LOOK: Duration = Duration::from_millis(200);
 /// Holds that `holdfast holds` reads at a time.
 pub const HOLDS_PAGE: usize = 500;
-/// Entries of an event's log that `holdfast why` reads at a time.
-pub const WHY_LOG_PAGE: usize = 500;
 /// Things that happened to one seat which `holdfast why` tells, the latest.
 pub const MAX_WHY_LINES: usize = 10_000;
 /// How long `holdfast drain --wait` waits where nothing else is said.

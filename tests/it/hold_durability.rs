@@ -197,7 +197,7 @@ async fn the_journal_does_not_go_back() {
     let extended = server.extend_hold(&hold, 7_000_000).await.unwrap();
     // A server that had read the log before writes what it has read.
     let (hold_id, record) = made.iter().flat_map(|entry| &entry.holds).next().unwrap().clone();
-    let position = made.last().unwrap().position;
+    let position = made.last().unwrap().change.position;
     let batch = |from| JournalBatch {
         from,
         to: Position { seq: position.seq + 100, ..position },

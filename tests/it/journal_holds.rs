@@ -87,9 +87,12 @@ async fn what_was_read_before_a_loss_is_not_written_after_it() {
     let hold = server.hold(hold_request("ann", &["A-1"])).await.unwrap();
     let from = ledger.find_journal_cursor(&event_id).await.unwrap();
     let entries = holds.read_log(&event_id, from, 500).await.unwrap();
-    let to = entries.last().unwrap().position;
+    let to = entries.last().unwrap().change.position;
     let made = entries.iter().flat_map(|entry| {
-        entry.holds.iter().map(|(hold_id, record)| (entry.position, *hold_id, record.clone()))
+        entry
+            .holds
+            .iter()
+            .map(|(hold_id, record)| (entry.change.position, *hold_id, record.clone()))
     });
     let batch = JournalBatch {
         from,

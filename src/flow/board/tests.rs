@@ -36,7 +36,7 @@ fn seats(count: u32) -> Seats {
 
 fn changed(seats: &mut Seats, seq: u64, status: SeatStatus, indexes: &[SeatIndex]) {
     let changes = vec![(status, indexes.to_vec())];
-    seats.apply(&LogEntry { position: at(seq), seats: changes, ..LogEntry::default() });
+    seats.apply(&Change { position: at(seq), seats: changes, ..Change::default() });
     seats.reveal_held();
 }
 
