@@ -55,8 +55,7 @@ impl Flows {
             let mut entries = self.holds.read_log(event_id, from, at_most).await?;
             let is_all = entries.len() < at_most;
             let holds: usize = entries.iter().map(|entry| entry.holds.len()).sum();
-            at_most = at_most * JOURNAL_HOLDS / holds.max(1);
-            at_most = at_most.clamp(*JOURNAL_ENTRIES.start(), *JOURNAL_ENTRIES.end());
+            at_most = next_page(at_most, holds);
             let before_a_hold_made_again = begins_anew(&entries);
             entries.truncate(before_a_hold_made_again.unwrap_or(entries.len()));
             let Some(last) = entries.last() else { return Ok((journaled, oldest)) };
@@ -76,6 +75,13 @@ impl Flows {
             }
         }
     }
+}
+
+/// How many entries to read after so many that had so many holds. What comes may be busier
+/// than what was, so pages grow step by step.
+fn next_page(entries: usize, holds: usize) -> usize {
+    let (few, most) = (*JOURNAL_ENTRIES.start(), *JOURNAL_ENTRIES.end());
+    (entries * JOURNAL_HOLDS / holds.max(1)).clamp(few, most.min(4 * entries))
 }
 
 /// The entry, if there is one, that makes a hold again which one before has
@@ -107,4 +113,28 @@ fn fold(from: Position, to: Position, entries: Vec<LogEntry>) -> JournalBatch {
     }
     let holds = latest.into_iter().map(|(hold_id, (at, record))| (at, hold_id, record)).collect();
     JournalBatch { from, to, holds, expired, undone, made }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_have_about_as_many_holds_whatever_an_entry_has() {
+        let pages = |of_an_entry: usize| {
+            let mut page = *JOURNAL_ENTRIES.start();
+            let after = |_| {
+                page = next_page(page, page * of_an_entry);
+                page
+            };
+            (0..4).map(after).collect::<Vec<_>>()
+        };
+        assert_eq!(pages(0), [128, 500, 500, 500]);
+        assert_eq!(pages(1), [128, 500, 500, 500]);
+        assert_eq!(pages(20), [128, 200, 200, 200]);
+        assert_eq!(pages(128), [32, 32, 32, 32]);
+        // A burst after silence, and silence after it.
+        assert_eq!(next_page(500, 64_000), 32);
+        assert_eq!(next_page(32, 0), 128);
+    }
 }
