@@ -51,8 +51,8 @@ impl Ledger {
             ];
             let options = server_side.map(|(name, span)| format!("-c {name}={}", span.as_millis()));
             let alike = format!("-c pg_trgm.word_similarity_threshold={MIN_WORD_SIMILARITY}");
-            // To compile a statement takes longer than any of ours runs; which are compiled
-            // would depend on how large the tables seem to be.
+            // To compile a statement takes longer than ours run; which ones are compiled would
+            // depend on how large the tables seem to be.
             format!("-c jit=off {own} {} {alike}", options.join(" "))
         };
         config
