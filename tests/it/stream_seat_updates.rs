@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use holdfast::proto::{SeatStatus, stream_seat_updates_response::Message};
+use holdfast::{
+    limits::LOG_PAGE,
+    proto::{SeatStatus, stream_seat_updates_response::Message},
+};
 use tokio::time::{interval, timeout};
 use tonic::Code;
 
@@ -135,6 +138,27 @@ async fn a_reader_that_falls_behind_gets_a_snapshot() {
     stage.server.confirm(&hold, "pay-1").await.unwrap();
     resumed.until("the sale", |w| w.house.seats["A-1"] == SeatStatus::Sold).await;
     assert_eq!(resumed.snapshots, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_starts_later_resumes_over_many_pages_of_the_log() {
+    let stage = Stage::new().await;
+    let mut early = stage.server.watch(EVENT, "").await;
+    early.snapshot().await;
+    let hold = stage.server.hold(hold_request("ann", &["A-1"])).await.unwrap();
+    // Each of one entry, which is seen on no seat.
+    let workers = (0..16).map(|_| async {
+        for _ in 0..=2 * LOG_PAGE / 16 {
+            stage.server.extend_hold(&hold, 600_000).await.unwrap();
+        }
+    });
+    join_all(workers).await;
+    stage.server.confirm(&hold, "pay-1").await.unwrap();
+
+    let late = stage.another_server().await;
+    let mut resumed = late.watch(EVENT, &early.token).await;
+    resumed.until("the sale", |w| w.changes.len() == 2).await;
+    assert_eq!(resumed.snapshots, 0, "no entry between two pages was missed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
