@@ -201,7 +201,7 @@ pub const CONFIRMING_GRACE: Duration = Duration::from_secs(2);
 /// call makes, so the first ones are few.
 pub const JOURNAL_ENTRIES: RangeInclusive<usize> = 32..=500;
 /// Holds that one journal transaction takes, about. Redis serves nobody else while it reads
-/// them, some 0.1 us for each.
+/// them: 0.2 ms for so many of one seat.
 pub const JOURNAL_HOLDS: usize = 4_000;
 /// Log entries that are read at a time where many are.
 pub const LOG_PAGE: usize = 500;
